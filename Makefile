@@ -1,0 +1,43 @@
+# Every verb makes the environment it needs: all it asks of the machine is make and Python 3.10 or newer.
+
+BIN := .venv/bin
+ENVIRONMENT := tools/environment
+
+# Another environment that happens to be active must not leak into this one.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench thread clean
+
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## start a Redis, a local Ray and a pool of engines, and show them at work
+	@$(ENVIRONMENT) demo
+	@$(BIN)/pullet demo
+
+test: ## run the tests (ARGS="tests/unit -k name" runs some of them)
+	@$(ENVIRONMENT) dev
+	@$(BIN)/pytest $(ARGS)
+
+check: ## lint, format, types, and the compose file
+	@$(ENVIRONMENT) dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	@if [ -x $(BIN)/docker-compose ]; then set -x; $(BIN)/docker-compose -f docker-compose.yml config --quiet; \
+	else echo "skipped docker-compose config: its wheel needs Python 3.11"; fi
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+bench: ## measure the cost of one job beside its peers and raw Redis
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python benchmarks/short.py $(ARGS)
+
+thread: ## run examples/work_stealing.py: fast and slow engines share one queue
+	@$(ENVIRONMENT) demo
+	@$(BIN)/python examples/work_stealing.py $(ARGS)
+
+clean: ## remove the environment, caches and build results
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

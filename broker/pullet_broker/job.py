@@ -1,0 +1,104 @@
+"""A job on its two sides of the wire: `Job` as a client submits it, `Entry` as a worker takes it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pullet_broker.errors import DecodeError
+
+PRIORITY_LANES = ("low", "normal", "high")
+
+
+def new_job_id() -> str:
+    """32 hexadecimal digits: 48 bits of milliseconds, so that ids sort by time, and 80 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def new_client_id() -> str:
+    """32 random hexadecimal digits: who knows a client's id can read its replies."""
+    return os.urandom(16).hex()
+
+
+def lane_of(priority: int) -> str:
+    """The lane of a priority: above 0 `high`, below 0 `low`."""
+    return PRIORITY_LANES[(priority > 0) - (priority < 0) + 1]
+
+
+@dataclass(slots=True)
+class Job:
+    """One method call on its way to the server. Times are in milliseconds, 0 is "not given"."""
+
+    id: str
+    method: str
+    args: bytes
+    opts: str = ""
+    lane: str = "normal"
+    delay_ms: int = 0
+    expires_ms: int = 0
+    ttl_ms: int = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it adds to a `submit`."""
+        return len(self.args) + len(self.method) + len(self.opts) + 100
+
+
+@dataclass(slots=True)
+class Entry:
+    """One attempt at a job, as a worker took it from a lane. `lane` and `id` together are its fence."""
+
+    lane: int
+    id: str
+    job: str
+    method: str
+    args: bytes
+    client: str
+    opts: str
+    attempt: int = 1
+    raised: int = 0
+    """How many earlier attempts ended with an exception."""
+    ttl_ms: int = 0
+    large: bool = False
+    problem: str = ""
+    """What is wrong with its fields, where somebody wrote it by hand."""
+
+
+_WANTED = (b"id", b"method", b"args", b"client", b"opts")
+
+
+def read_entry(raw: Sequence[object]) -> Entry:
+    """An `Entry` from the (lane, id, fields) of a script. Never raises: a bad entry tells of its `problem`."""
+    lane, entry_id, flat = raw
+    fields: list[bytes] = flat  # type: ignore[assignment]
+    where = int(lane)  # type: ignore[call-overload]
+    name = entry_id.decode()  # type: ignore[attr-defined]
+    try:
+        if len(fields) == 10 and tuple(fields[::2]) == _WANTED:
+            job, method, args, client, opts = fields[1::2]
+            return Entry(where, name, job.decode(), method.decode(), args, client.decode(), opts.decode())
+        return _read_long(where, name, dict(zip(fields[::2], fields[1::2], strict=True)))
+    except (ValueError, DecodeError) as error:
+        job_id = next((b for a, b in zip(fields, fields[1:], strict=False) if a == b"id"), b"")
+        return Entry(where, name, job_id.decode(errors="replace"), "", b"", "", "", problem=str(error))
+
+
+def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
+    missing = [wanted.decode() for wanted in _WANTED if wanted not in fields]
+    if missing:
+        raise DecodeError(f"the entry has no field {', '.join(missing)}; submit jobs with pullet instead of by hand")
+    return Entry(
+        lane,
+        name,
+        fields[b"id"].decode(),
+        fields[b"method"].decode(),
+        fields[b"args"],
+        fields[b"client"].decode(),
+        fields[b"opts"].decode(),
+        attempt=int(fields.get(b"attempt", b"1")),
+        raised=int(fields.get(b"raised", b"0")),
+        ttl_ms=int(fields.get(b"ttl", b"0")),
+        large=b"blob" in fields,
+    )

@@ -1,0 +1,99 @@
+"""Every Redis key of pullet, and the only place that builds one.
+
+All keys of a queue share the hash tag `{<queue>}`, so that they live in one slot of a Redis Cluster.
+
+==================  =======  ===================================================  ===================  =================
+key                 type     holds                                                written by           ends
+==================  =======  ===================================================  ===================  =================
+jobs:again          stream   given back, or of the dead and not suspected          give_back, reap      entries deleted
+jobs:suspect        stream   jobs whose worker died with them in hand              reap, give_back      entries deleted
+jobs:high           stream   waiting and running, priority > 0                     submit, fail         entries deleted
+jobs                stream   waiting and running, priority 0                       submit, fail         entries deleted
+jobs:low            stream   waiting and running, priority < 0                     submit, fail         entries deleted
+delayed             zset     job id -> due time (ms of Redis TIME)                 submit, fail         promote, cancel
+parked              hash     job id -> packed fields of a delayed job              submit, fail         promote, cancel
+reply:<job>         string   the committed reply                                   whoever settles      TTL, or its reader
+inbox:<client>      stream   job id -> reply, one field a reply                    whoever settles      TTL, trimmed by client
+client:<client>     string   "<highest accepted number> <link>"                    submit               TTL
+blob:<job>          string   arguments over `Limits.blob_over`                     submit               whoever settles
+dead                stream   dead letters                                          fail, reap           capped
+workers             hash     consumer -> who it is (JSON)                          beat                 reap, forget
+beats               hash     consumer -> its own beat number                       beat                 forget
+missed              hash     consumer -> "<unchanged looks> <beat seen>"           beat (tick)          forget
+tick                string   who made the last tick                                beat                 TTL 0.9 s
+cancelled           zset     job id -> when it was asked to stop                   cancel               settle, tick
+stats               hash     counters                                              cycle, fail, reap    stays
+config              hash     schema, paused, backlog                               submit, beat         stays
+==================  =======  ===================================================  ===================  =================
+
+Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, and `delayed`,
+`parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pullet_broker.errors import NameRefused
+
+GROUP = "workers"
+"""The consumer group of each lane."""
+
+LANES = ("again", "suspect", "high", "normal", "low")
+"""The streams of a queue. Scripts know a lane by its place in this tuple, counted from 1."""
+
+LANE_KEYS = ("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_queue_name(name: str) -> str:
+    """Return `name`, or raise `NameRefused` when it could break out of its key or its hash tag."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    raise NameRefused(
+        f"queue name {name!r} is not allowed: expected 1 to 64 of the characters A-Z a-z 0-9 . _ - "
+        "with a letter or digit first; choose another name",
+        name=name,
+    )
+
+
+class Keys:
+    """The keys of one queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = check_queue_name(queue)
+        self._base = f"pullet:{{{queue}}}:"
+        self.lanes = tuple(self._base + name for name in LANE_KEYS)
+
+    def fixed(self, name: str) -> str:
+        """The key called `name` in the table above, for names without a `<...>` part."""
+        return self._base + name
+
+    def lane(self, lane: str) -> str:
+        """The stream of a lane, by its name in `LANES`."""
+        return self.lanes[LANES.index(lane)]
+
+    @property
+    def reply_prefix(self) -> str:
+        return self._base + "reply:"
+
+    @property
+    def inbox_prefix(self) -> str:
+        return self._base + "inbox:"
+
+    @property
+    def blob_prefix(self) -> str:
+        return self._base + "blob:"
+
+    def reply(self, job: str) -> str:
+        return self.reply_prefix + job
+
+    def inbox(self, client: str) -> str:
+        return self.inbox_prefix + client
+
+    def blob(self, job: str) -> str:
+        return self.blob_prefix + job
+
+    def client(self, client: str) -> str:
+        return f"{self._base}client:{client}"

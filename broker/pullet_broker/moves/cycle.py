@@ -1,0 +1,164 @@
+"""What a worker does in its loop: cycle (commit and take), fail, give_back, reconcile, and the wait for work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pullet_broker.job import Entry, read_entry
+from pullet_broker.keys import GROUP, LANES
+from pullet_broker.scripting import Arg, Call, fixed_keys, load
+from pullet_broker.settings import SCHEMA, Queue
+
+OUTCOMES = 64
+"""The most outcomes in one cycle."""
+RETURNS = 100
+"""The most entries in one give_back."""
+
+
+class Standing(Enum):
+    """How the queue sees a worker that takes."""
+
+    OK = b"OK"
+    STRANGER = b"STRANGER"
+    """Not registered, or counted as dead: start anew under a new name."""
+    PAUSED = b"PAUSED"
+    NOGROUP = b"NOGROUP"
+    """The lanes were lost (FLUSHALL): register again."""
+    SCHEMA = b"SCHEMA"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished entry and its reply, ready to commit."""
+
+    entry: Entry
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cycled:
+    standing: Standing
+    fenced: list[int]
+    """Places of the outcomes that did not count: those entries were no longer this worker's."""
+    entries: list[Entry]
+    dropped: int
+    """Jobs that ended here as cancelled or expired; there may be more to take."""
+
+
+def cycle(
+    queue: Queue, consumer: str, outcomes: Sequence[Outcome], want: int, *, alone: bool, high_first: bool
+) -> Call[Cycled]:
+    """Commit up to `OUTCOMES` outcomes and take up to `want` jobs, in one step."""
+    script = load("cycle")
+    args = script.arguments(
+        schema=SCHEMA,
+        consumer=consumer,
+        want=want,
+        alone=int(alone),
+        high_first=int(high_first),
+        **settling(queue),
+    )
+    for outcome in outcomes:
+        entry = outcome.entry
+        args += (entry.lane, entry.id, entry.job, entry.client, entry.ttl_ms, int(entry.large), outcome.reply)
+    return Call(script, fixed_keys(script, queue.keys), args, _read_cycled)
+
+
+def _read_cycled(raw: Any) -> Cycled:
+    standing, fenced, entries, dropped = raw
+    return Cycled(Standing(standing), [n - 1 for n in fenced], [read_entry(entry) for entry in entries], dropped)
+
+
+def fail(
+    queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int | None
+) -> Call[str]:
+    """End an attempt that raised: run it again after `retry_after_ms`, or for good with None.
+
+    Answers DEAD, PARKED, CANCELLED or FENCED.
+    """
+    script = load("fail")
+    args = script.arguments(
+        consumer=consumer,
+        lane=outcome.entry.lane,
+        entry=outcome.entry.id,
+        retry=int(retry_after_ms is not None),
+        delay_ms=retry_after_ms or 0,
+        error=outcome.reply,
+        **burying(queue),
+        **settling(queue),
+    )
+    return Call(script, fixed_keys(script, queue.keys), args, _read_word)
+
+
+def give_back(queue: Queue, consumer: str, entries: Iterable[Entry]) -> Call[int]:
+    """Return up to `RETURNS` entries that were not started."""
+    script = load("give_back")
+    args = script.arguments(consumer=consumer, **settling(queue)) + places(entries)
+    return Call(script, fixed_keys(script, queue.keys), args, int)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    adopted: list[Entry]
+    """Pending for the worker, but not held: a reply that got lost carried them."""
+    lost: list[int]
+    """Places of held entries that are not pending: committed before, or somebody else's by now."""
+
+
+def reconcile(queue: Queue, consumer: str, held: Iterable[Entry], most: int = 1000) -> Call[Reconciled]:
+    """Compare what is pending for `consumer` with what it holds."""
+    script = load("reconcile")
+    args = script.arguments(consumer=consumer, most=most) + places(held)
+    return Call(script, fixed_keys(script, queue.keys), args, _read_reconciled)
+
+
+def _read_reconciled(raw: Any) -> Reconciled:
+    return Reconciled([read_entry(entry) for entry in raw[0]], [n - 1 for n in raw[1]])
+
+
+def wait_for_work(queue: Queue, consumer: str, block_ms: int) -> tuple[Arg, ...]:
+    """The plain blocking read of an idle worker on all its lanes; read it with `read_waited`."""
+    lanes = queue.keys.lanes
+    head = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", block_ms, "STREAMS")
+    return (*head, *lanes, *(">" for _ in lanes))
+
+
+def read_waited(queue: Queue, raw: Any) -> list[Entry]:
+    """The entries of a blocking read in the order of the lanes: COUNT is per stream, so there may be several."""
+    lane_numbers = {name.encode(): number for number, name in enumerate(queue.keys.lanes, 1)}
+    found = [
+        read_entry((lane_numbers[stream], entry_id, fields)) for stream, entries in raw or () for entry_id, fields in entries
+    ]
+    return sorted(found, key=lambda entry: entry.lane)
+
+
+def settling(queue: Queue) -> dict[str, Arg]:
+    """The ARGV that every script needs that settles jobs."""
+    return {
+        "reply": queue.keys.reply_prefix,
+        "inbox": queue.keys.inbox_prefix,
+        "blob": queue.keys.blob_prefix,
+        "inline": queue.limits.inline_bytes,
+        "ttl": queue.lifetimes.reply_ms,
+    }
+
+
+def burying(queue: Queue) -> dict[str, Arg]:
+    """The ARGV that every script needs that writes dead letters."""
+    return {"dead_letters": queue.limits.dead_letters, "dead_ms": queue.lifetimes.dead_ms}
+
+
+def places(entries: Iterable[Entry]) -> list[Arg]:
+    """Lane and id of each entry."""
+    return [part for entry in entries for part in (entry.lane, entry.id)]
+
+
+def _read_word(raw: Any) -> str:
+    return str(raw.decode())
+
+
+SUSPECT = LANES.index("suspect") + 1
+"""The number of the suspects' lane."""

@@ -1,0 +1,87 @@
+"""Life and death of workers: beat (with the tick), reap, forget, promote; and cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pullet_broker.moves.cycle import Standing, burying, settling
+from pullet_broker.scripting import Call, fixed_keys, load
+from pullet_broker.settings import SCHEMA, Queue
+
+REAPED = 100
+"""The most entries that one reap or promote issues again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    standing: Standing
+    dead: list[str]
+    """Consumers that this tick found dead: reap each, then forget it."""
+    due: bool
+    """Delayed jobs are due: promote."""
+
+
+def beat(queue: Queue, consumer: str, number: int | None, record: str = "", vouched: Sequence[str] = ()) -> Call[Beaten]:
+    """Show that `consumer` lives. `number` None: a watcher, which takes nothing and only makes ticks.
+
+    `record` (JSON) registers the worker or replaces what is known of it; `vouched` are consumers known to live.
+    """
+    script = load("beat")
+    args = script.arguments(
+        schema=SCHEMA,
+        consumer=consumer,
+        number="" if number is None else number,
+        record=record,
+        tick_ms=queue.lease.tick_ms,
+        lease=queue.lease.ticks,
+    )
+    return Call(script, fixed_keys(script, queue.keys), [*args, *vouched], _read_beaten)
+
+
+def _read_beaten(raw: Any) -> Beaten:
+    standing, dead, due = raw
+    return Beaten(Standing(standing), [name.decode() for name in dead], bool(due))
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    issued: int
+    buried: int
+    more: bool
+    """The bound of one call was reached: reap again."""
+
+
+def reap(queue: Queue, consumer: str, *, blame: bool) -> Call[Reaped]:
+    """Issue again what a dead consumer had taken. `blame`: it died by itself, so its jobs are suspects."""
+    script = load("reap")
+    args = script.arguments(
+        consumer=consumer,
+        blame=int(blame),
+        max_crashes=queue.limits.max_crashes,
+        most=REAPED,
+        **burying(queue),
+        **settling(queue),
+    )
+    return Call(script, fixed_keys(script, queue.keys), args, lambda raw: Reaped(raw[0], raw[1], bool(raw[2])))
+
+
+def forget(queue: Queue, consumer: str) -> Call[bool]:
+    """Remove a consumer that holds nothing; False while something is pending for it."""
+    script = load("forget")
+    return Call(script, fixed_keys(script, queue.keys), script.arguments(consumer=consumer), bool)
+
+
+def promote(queue: Queue, consumer: str) -> Call[int]:
+    """Issue up to `REAPED` delayed jobs that are due; says how many there were."""
+    script = load("promote")
+    args = script.arguments(consumer=consumer, most=REAPED, **settling(queue))
+    return Call(script, fixed_keys(script, queue.keys), args, int)
+
+
+def cancel(queue: Queue, job: str, client: str) -> Call[str]:
+    """Ask that a job does not run. Answers CANCELLED (it was parked), DONE (too late) or ASKED."""
+    script = load("cancel")
+    args = script.arguments(job=job, client=client, **settling(queue))
+    return Call(script, fixed_keys(script, queue.keys), args, lambda raw: str(raw.decode()))

@@ -1,0 +1,85 @@
+"""submit: a client's batch of jobs, each accepted once however often the call is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from pullet_broker.job import Job
+from pullet_broker.scripting import Arg, Call, load
+from pullet_broker.settings import SCHEMA, Queue
+
+
+class Answer(Enum):
+    OK = b"OK"
+    GAP = b"GAP"
+    """Earlier numbers are missing: send again from `mark + 1`."""
+    FULL = b"FULL"
+    """The backlog limit was reached after `mark`."""
+    STALE = b"STALE"
+    """A newer connection of this client has taken over."""
+    SCHEMA = b"SCHEMA"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    answer: Answer
+    mark: int
+    """Highest number that is accepted."""
+    new_inbox: bool
+    """The inbox was missing and has been made: replies may have been appended to nothing."""
+    backlog: int
+    limit: int
+
+
+EMPTY = Job("", "", b"")
+"""Takes the place of a job that needs not be sent again."""
+
+
+def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]) -> Call[Submitted]:
+    """Jobs numbered from `first`; with no jobs it only announces `link` and asks for the mark."""
+    script = load("submit")
+    args = script.arguments(
+        schema=SCHEMA,
+        me=client,
+        link=link,
+        first=first,
+        count=len(jobs),
+        client_ms=queue.lifetimes.client_ms,
+        backlog=queue.limits.backlog_jobs,
+        blob=queue.keys.blob_prefix,
+    )
+    large = queue.limits.blob_over_bytes
+    for job in jobs:
+        args += _job_arguments(job, large)
+    return Call(script, _keys(queue, client), args, _read)
+
+
+def _job_arguments(job: Job, large: int) -> tuple[Arg, ...]:
+    return (
+        job.id,
+        job.method,
+        job.args,
+        job.opts,
+        job.lane,
+        job.delay_ms,
+        job.expires_ms,
+        job.ttl_ms,
+        1 if len(job.args) > large else 0,
+    )
+
+
+@lru_cache(maxsize=256)
+def _keys(queue: Queue, client: str) -> tuple[str, ...]:
+    keys = queue.keys
+    own = {"client": keys.client(client), "inbox": keys.inbox(client)}
+    names = [name for name in load("submit").keys if name != "LANES"]
+    return (*(own.get(name) or keys.fixed(name) for name in names), *keys.lanes)
+
+
+def _read(raw: Any) -> Submitted:
+    answer, mark, new_inbox, backlog, limit = raw
+    return Submitted(Answer(answer), mark, bool(new_inbox), backlog, limit)

@@ -1,0 +1,80 @@
+"""The committed reply of a job: one line of plain text, then the encoded payload.
+
+    ok 1 gpu3-chess-2 48210\\n<msgpack of the value>
+    error 2 gpu3-chess-2 311\\n<msgpack of a failure>
+    cancelled 1 - 0\\n          expired, crashed: written by scripts, nothing after the line
+
+The words are outcome, attempt, worker and microseconds of run time, so that `redis-cli GET` tells what happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pullet_broker.codec import decode, encode
+from pullet_broker.errors import DecodeError
+
+TEXT_LIMIT = 8_000
+TRACEBACK_LIMIT = 32_000
+
+
+@dataclass(slots=True)
+class Reply:
+    """How a job ended. `outcome` is ok, error, cancelled, expired or crashed; `payload` is still encoded."""
+
+    outcome: str
+    attempt: int
+    worker: str
+    run_us: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception as data: nothing of it is imported or called by name when it is read."""
+
+    type_name: str
+    """Module and qualified name, as in `builtins.ValueError`."""
+    text: str
+    args: list[Any]
+    """The exception's args where they can travel, else only its text."""
+    traceback: str
+    kind: str = "raised"
+    """raised: by the engine; method, unreadable, too_large, unencodable: by the worker in its name."""
+
+
+def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: bytes) -> bytes:
+    return b"%s %d %s %d\n%s" % (outcome.encode(), attempt, worker.encode(), run_us, payload)
+
+
+def read_reply(raw: bytes) -> Reply:
+    """Raises `DecodeError` for bytes that no worker and no script of ours wrote."""
+    head, separator, payload = raw.partition(b"\n")
+    words = head.split(b" ")
+    if not separator or len(words) != 4:
+        raise DecodeError(f"not a reply: {raw[:60]!r}")
+    try:
+        return Reply(words[0].decode(), int(words[1]), words[2].decode(), int(words[3]), payload)
+    except ValueError:
+        raise DecodeError(f"not a reply: {raw[:60]!r}") from None
+
+
+def pack_failure(failure: Failure) -> bytes:
+    """Encode a failure; args that cannot travel are replaced by the text."""
+    fields = asdict(failure) | {
+        "text": failure.text[:TEXT_LIMIT],
+        "traceback": failure.traceback[-TRACEBACK_LIMIT:],
+    }
+    try:
+        return encode(fields, limit=TRACEBACK_LIMIT * 4)
+    except (TypeError, ValueError):
+        return encode(fields | {"args": [fields["text"]]})
+
+
+def read_failure(payload: bytes) -> Failure:
+    """Raises `DecodeError` when the payload is not a failure."""
+    fields = decode(payload)
+    if not isinstance(fields, dict) or set(fields) != {"type_name", "text", "args", "traceback", "kind"}:
+        raise DecodeError("not a failure")
+    return Failure(**fields)

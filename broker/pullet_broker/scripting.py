@@ -1,0 +1,126 @@
+"""Load the Lua scripts and call them: from a file with a header to an EVALSHA command and a typed answer.
+
+A script's header names its KEYS and ARGV once, for the reader and for the machine:
+
+    -- KEYS     config workers LANES      (LANES stands for the five streams)
+    -- ARGV     schema consumer ...       (... : more, described below it)
+    -- USES     entry settle              (files of scripts/shared/, put in front)
+    -- OOM      allow                     (runs on a full server too)
+
+The script sees them as `key.config`, `key.lane[i]`, `arg.schema`, and `rest`, the place of the first of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from typing import Any, Generic, TypeVar, Union
+
+from pullet_broker.keys import LANE_KEYS, Keys
+
+T = TypeVar("T")
+Arg = Union[str, bytes, int, float]
+
+NAMES = (
+    "submit",
+    "cycle",
+    "fail",
+    "give_back",
+    "reap",
+    "reconcile",
+    "promote",
+    "cancel",
+    "forget",
+    "beat",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """One Lua script: its text as the server gets it, and the names of its KEYS and ARGV."""
+
+    name: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    open_ended: bool
+    text: str
+
+    @cached_property
+    def sha(self) -> str:
+        return hashlib.sha1(self.text.encode()).hexdigest()
+
+    def arguments(self, **named: Arg) -> list[Arg]:
+        """The named ARGV in the order of the header."""
+        return [named[name] for name in self.args]
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call of a script, built without I/O; `parse` turns the raw reply into the answer."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Arg]
+    parse: Callable[[Any], T]
+
+    def command(self) -> tuple[Arg, ...]:
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+@lru_cache(maxsize=None)
+def load(name: str) -> Script:
+    """The script `scripts/<name>.lua`, with the shared parts it uses in front."""
+    source = (files("pullet_broker") / "scripts" / f"{name}.lua").read_text()
+    header = read_header(source)
+    keys, args = tuple(header["KEYS"]), header["ARGV"]
+    open_ended = args[-1:] == ["..."]
+    args = args[:-1] if open_ended else args
+    flags = " flags=allow-oom" if header.get("OOM") == ["allow"] else ""
+    shared = [(files("pullet_broker") / "scripts" / "shared" / f"{part}.lua").read_text() for part in header["USES"]]
+    text = "\n".join([f"#!lua{flags}", _prelude(keys, args), *shared, source])
+    return Script(name, keys, tuple(args), open_ended, text)
+
+
+def read_header(source: str) -> dict[str, list[str]]:
+    """The `-- NAME  words` lines at the top of a script, comments in brackets left out."""
+    found: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "USES": []}
+    for line in source.splitlines():
+        if not line.startswith("--"):
+            break
+        if match := re.match(r"-- ([A-Z]+)\s+([^(]*)", line):
+            found[match[1]] = match[2].split()
+    return found
+
+
+def key_names(keys: Keys, names: Sequence[str]) -> list[str]:
+    """The keys that a header names."""
+    found: list[str] = []
+    for name in names:
+        found.extend(keys.lanes if name == "LANES" else [keys.fixed(name)])
+    return found
+
+
+@lru_cache(maxsize=1024)
+def fixed_keys(script: Script, keys: Keys) -> tuple[str, ...]:
+    """`key_names` of a script whose KEYS are all fixed ones; remembered, because they never change."""
+    return tuple(key_names(keys, script.keys))
+
+
+
+
+def _prelude(keys: Sequence[str], args: Sequence[str]) -> str:
+    place, named, lanes = 0, [], []
+    for name in keys:
+        if name == "LANES":
+            lanes = [f"KEYS[{place + i + 1}]" for i in range(len(LANE_KEYS))]
+            place += len(LANE_KEYS)
+        else:
+            place += 1
+            named.append(f"{name}=KEYS[{place}]")
+    named.append(f"lane={{{','.join(lanes)}}}")
+    values = ",".join(f"{name}=ARGV[{i}]" for i, name in enumerate(args, 1))
+    return f"local key={{{','.join(named)}}} local arg={{{values}}} local rest={len(args) + 1}"

@@ -1,0 +1,19 @@
+-- cancel: ask that a job does not run. A parked one ends here; any other at the next hand that touches it.
+-- KEYS     cancelled delayed parked
+-- ARGV     job client reply inbox blob inline ttl
+-- RETURNS  CANCELLED | DONE | ASKED
+-- USES     entry settle
+-- OOM      allow
+-- ATOMIC   a parked job must not be promoted while it is cancelled. An undelivered entry is never deleted: whoever
+--          takes, fails, reaps, gives back or promotes the job finds the tombstone; a finish that comes first wins
+local packed = redis.call('HGET', key.parked, arg.job)
+if packed then
+  redis.call('ZREM', key.delayed, arg.job)
+  redis.call('HDEL', key.parked, arg.job)
+  settle_as('cancelled', nil, nil, cmsgpack.unpack(packed), '-')
+  post()
+  return 'CANCELLED'
+end
+if redis.call('EXISTS', arg.reply .. arg.job) == 1 then return 'DONE' end
+redis.call('ZADD', key.cancelled, now(), arg.job)
+return 'ASKED'

@@ -1,0 +1,73 @@
+-- cycle: commit what a worker has finished and take what it runs next.
+-- KEYS     config workers cancelled stats LANES
+-- ARGV     schema consumer want alone high_first reply inbox blob inline ttl ...
+--          then for each outcome: lane entry id client ttl_ms large reply
+--          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
+--          lane: 1 to 5; ttl_ms 0: the default; large: 1 when the arguments are in a blob
+-- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | NOGROUP | SCHEMA
+--          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
+--          dropped: jobs settled here as cancelled or expired: there may be more to take
+-- USES     schema entry settle
+-- OOM      allow
+-- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
+local WIDTH = 7
+local want = tonumber(arg.want)
+if not (want and tonumber(arg.inline) and tonumber(arg.ttl)) or (#ARGV - rest + 1) % WIDTH ~= 0 then
+  return redis.error_reply('PULLET cycle: the arguments do not have the expected form')
+end
+for i = rest, #ARGV, WIDTH do
+  if not (key.lane[tonumber(ARGV[i])] and tonumber(ARGV[i + 4]) and ARGV[i + 1]:find('^%d+%-%d+$')) then
+    return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
+  end
+end
+if not same_schema() then return {'SCHEMA', {}, {}, 0} end
+
+local fenced, done = {}, 0
+for i = rest, #ARGV, WIDTH do
+  local lane = key.lane[tonumber(ARGV[i])]
+  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then
+    local ttl = ARGV[i + 4] ~= '0' and ARGV[i + 4] or arg.ttl
+    settle(lane, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ttl, ARGV[i + 6])
+    if ARGV[i + 5] == '1' then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
+    done = done + 1
+  else
+    fenced[#fenced + 1] = (i - rest) / WIDTH + 1
+  end
+end
+if done > 0 then redis.call('HINCRBY', key.stats, 'done', done) end
+
+local function leave(status, entries, dropped)
+  post()
+  return {status, fenced, entries or {}, dropped or 0}
+end
+if want == 0 then return leave('OK') end
+if redis.call('HEXISTS', key.workers, arg.consumer) == 0 then return leave('STRANGER') end
+if redis.call('HEXISTS', key.config, 'paused') == 1 then return leave('PAUSED') end
+
+local entries, dropped, lost_group = {}, 0, false
+local function take(number, most)
+  local lane = key.lane[number]
+  local found = redis.pcall('XREADGROUP', 'GROUP', 'workers', arg.consumer, 'COUNT', most, 'STREAMS', lane, '>')
+  if not found then return end
+  if found.err then lost_group = true; return end
+  for _, entry in ipairs(found[1][2]) do
+    local flat = entry[2]
+    local word = (tombs and is_cancelled(field(flat, 'id') or '') and 'cancelled') or (expired(flat) and 'expired')
+    if word then
+      redis.call('XACK', lane, 'workers', entry[1])
+      settle_as(word, lane, entry[1], flat, arg.consumer)
+      dropped = dropped + 1
+    else
+      entries[#entries + 1] = {number, entry[1], flat}
+    end
+  end
+end
+
+if arg.alone == '1' then
+  take(2, 1)
+  if #entries > 0 then return leave('OK', entries, dropped) end
+end
+for _, number in ipairs(arg.high_first == '1' and {3, 1, 4, 5} or {1, 3, 4, 5}) do
+  if #entries < want then take(number, want - #entries) end
+end
+return leave(lost_group and 'NOGROUP' or 'OK', entries, dropped)

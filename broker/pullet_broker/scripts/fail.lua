@@ -1,0 +1,38 @@
+-- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
+-- KEYS     cancelled stats dead delayed parked LANES
+-- ARGV     consumer lane entry retry delay_ms error dead_letters dead_ms reply inbox blob inline ttl
+--          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome
+-- RETURNS  DEAD | PARKED | CANCELLED | FENCED
+-- USES     entry settle reissue bury
+-- OOM      allow
+-- ATOMIC   the old attempt must end in the same step in which the next one begins
+local lane, delay = key.lane[tonumber(arg.lane)], tonumber(arg.delay_ms)
+if not (lane and delay and tonumber(arg.inline) and tonumber(arg.ttl) and tonumber(arg.dead_letters)) then
+  return redis.error_reply('PULLET fail: the arguments do not have the expected form')
+end
+local flat = read_entry(lane, arg.entry)
+if redis.call('XACK', lane, 'workers', arg.entry) == 0 or not flat then return 'FENCED' end
+
+local id = field(flat, 'id') or ''
+if arg.retry ~= '1' then
+  bury(flat, arg.entry, arg.consumer, arg.error)
+  settle(lane, arg.entry, id, field(flat, 'client'), field(flat, 'ttl'), arg.error)
+  post()
+  return 'DEAD'
+end
+if is_cancelled(id) then
+  settle_as('cancelled', lane, arg.entry, flat, arg.consumer)
+  post()
+  return 'CANCELLED'
+end
+local function more(name, from) return (tonumber(field(flat, name)) or from) + 1 end
+local again = changed(flat, arg.entry, {attempt = more('attempt', 1), raised = more('raised', 0)})
+if delay > 0 then
+  redis.call('HSET', key.parked, id, cmsgpack.pack(again))
+  redis.call('ZADD', key.delayed, now() + delay, id)
+else
+  redis.call('XADD', home(flat), '*', unpack(again))
+end
+redis.call('XDEL', lane, arg.entry)
+redis.call('HINCRBY', key.stats, 'retried', 1)
+return 'PARKED'

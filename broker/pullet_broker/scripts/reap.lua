@@ -1,0 +1,46 @@
+-- reap: issue again what a dead consumer had taken, and forbid it to take more.
+-- KEYS     workers cancelled stats dead LANES
+-- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
+--          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
+-- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
+-- USES     entry settle reissue bury
+-- OOM      allow
+-- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
+local most, max_crashes, blame = tonumber(arg.most), tonumber(arg.max_crashes), arg.blame == '1'
+if not (most and max_crashes and tonumber(arg.inline) and tonumber(arg.ttl) and tonumber(arg.dead_letters)) then
+  return redis.error_reply('PULLET reap: the arguments do not have the expected form')
+end
+redis.call('HDEL', key.workers, arg.consumer)
+
+local issued, buried, left = 0, 0, most
+local function recover(number, entry, flat)
+  local lane = key.lane[number]
+  local crashes = (tonumber(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
+  if is_cancelled(field(flat, 'id') or '') then
+    settle_as('cancelled', lane, entry, flat, arg.consumer)
+    return
+  end
+  if crashes >= max_crashes then
+    bury(flat, entry, arg.consumer, 'crashed ' .. crashes .. ' ' .. arg.consumer .. ' 0\n')
+    settle_as('crashed', lane, entry, flat, arg.consumer)
+    buried = buried + 1
+    return
+  end
+  local changes = {attempt = (tonumber(field(flat, 'attempt')) or 1) + 1, crashes = crashes}
+  reissue(key.lane[(blame or number == 2) and 2 or 1], flat, entry, changes)
+  redis.call('XDEL', lane, entry)
+  issued = issued + 1
+end
+
+for number, lane in ipairs(key.lane) do
+  local pending = left > 0 and redis.pcall('XPENDING', lane, 'workers', '-', '+', left, arg.consumer) or {}
+  if pending.err then pending = {} end
+  for _, row in ipairs(pending) do
+    local flat = read_entry(lane, row[1])
+    if redis.call('XACK', lane, 'workers', row[1]) == 1 and flat then recover(number, row[1], flat) end
+    left = left - 1
+  end
+end
+if issued > 0 then redis.call('HINCRBY', key.stats, 'recovered', issued) end
+post()
+return {issued, buried, left > 0 and 0 or 1}

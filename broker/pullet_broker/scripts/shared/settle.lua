@@ -1,0 +1,41 @@
+-- settle: write the one outcome of a job. Needs key.cancelled, arg.reply, arg.inbox, arg.blob, arg.inline, arg.ttl.
+-- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
+local mail, gone = {}, {}
+local tombs = redis.call('EXISTS', key.cancelled) == 1
+
+local function is_cancelled(job)
+  return tombs and redis.call('ZSCORE', key.cancelled, job) ~= false
+end
+
+-- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held.
+local function settle(lane, entry, job, client, ttl, reply)
+  redis.call('SET', arg.reply .. job, reply, 'PX', tonumber(ttl) or arg.ttl)
+  if lane then
+    local ids = gone[lane]
+    if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
+  end
+  if tombs then redis.call('ZREM', key.cancelled, job) end
+  if client and #client == 32 and not client:find('%X') then
+    local box = mail[client]
+    if not box then box = {}; mail[client] = box end
+    box[#box + 1] = job
+    box[#box + 1] = #reply <= tonumber(arg.inline) and reply or ''
+  end
+end
+
+-- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed.
+local function settle_as(word, lane, entry, flat, consumer)
+  local job = field(flat, 'id') or ''
+  local head = word .. ' ' .. (tonumber(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
+  settle(lane, entry, job, field(flat, 'client'), field(flat, 'ttl'), head)
+  if word ~= 'crashed' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
+end
+
+-- Last step of every script that settles: delete the entries, then tell the clients. A client whose inbox is
+-- gone, or was made something else, must not stop its neighbours: it finds its replies by their keys.
+local function post()
+  for lane, ids in pairs(gone) do redis.call('XDEL', lane, unpack(ids)) end
+  for client, box in pairs(mail) do
+    redis.pcall('XADD', arg.inbox .. client, 'NOMKSTREAM', '*', unpack(box))
+  end
+end

@@ -1,0 +1,90 @@
+-- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
+-- KEYS     config delayed parked client inbox LANES
+-- ARGV     schema me link first count client_ms backlog blob ...
+--          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large
+--          me: the client's id; link: how often it has connected; first: number of the first job;
+--          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go to a blob
+-- RETURNS  {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
+-- USES     schema groups entry
+-- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
+-- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
+-- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
+-- now have been given to other jobs.
+local WIDTH = 9
+local first, count, link = tonumber(arg.first), tonumber(arg.count), tonumber(arg.link)
+if not (first and count and link and tonumber(arg.client_ms)) or #ARGV ~= rest - 1 + count * WIDTH then
+  return redis.error_reply('PULLET submit: the arguments do not have the expected form')
+end
+for i = rest, #ARGV, WIDTH do
+  if not (tonumber(ARGV[i + 5]) and tonumber(ARGV[i + 6]) and tonumber(ARGV[i + 7])) then
+    return redis.error_reply('PULLET submit: a time is not a number')
+  end
+end
+if not same_schema() then return {'SCHEMA', 0, 0, 0, 0} end
+
+local mark, known_link = 0, 0
+local state = redis.call('GET', key.client)
+if state then
+  local m, l = state:match('^(%d+) (%d+)$')
+  mark, known_link = tonumber(m) or 0, tonumber(l) or 0
+end
+if link < known_link then return {'STALE', mark, 0, 0, 0} end
+if not state then make_groups() end
+
+local new_inbox = 0
+if redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0 then
+  new_inbox = 1
+  redis.call('XADD', key.inbox, '*', 'open', arg.me)
+  redis.call('PEXPIRE', key.inbox, arg.client_ms)
+end
+local function leave(status, backlog, limit)
+  redis.call('SET', key.client, mark .. ' ' .. link, 'PX', arg.client_ms)
+  return {status, mark, new_inbox, backlog or 0, limit or 0}
+end
+if count == 0 then return leave('OK') end
+if first > mark + 1 then return leave('GAP') end
+
+local limit = tonumber(redis.call('HGET', key.config, 'backlog') or arg.backlog)
+local backlog = redis.call('HLEN', key.parked)
+for _, lane in ipairs(key.lane) do backlog = backlog + redis.call('XLEN', lane) end
+
+local lanes = {high = key.lane[3], normal = key.lane[4], low = key.lane[5]}
+local function accept(i)
+  local id, large = ARGV[i], ARGV[i + 8] == '1'
+  local delay, expires, ttl = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])
+  local args = ARGV[i + 2]
+  if large then
+    redis.call('SET', arg.blob .. id, args)
+    args = ''
+  end
+  local lane = lanes[ARGV[i + 4]] or key.lane[4]
+  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 then
+    redis.call('XADD', lane, '*', 'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3])
+    return
+  end
+  local flat = {'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3]}
+  local function add(name, value) flat[#flat + 1] = name; flat[#flat + 1] = value end
+  if ARGV[i + 4] ~= 'normal' then add('lane', ARGV[i + 4]) end
+  if large then add('blob', '1') end
+  if ttl > 0 then add('ttl', ARGV[i + 7]) end
+  if expires > 0 then add('expires', string.format('%d', now() + expires)) end
+  if delay > 0 then
+    redis.call('HSET', key.parked, id, cmsgpack.pack(flat))
+    redis.call('ZADD', key.delayed, now() + delay, id)
+  else
+    redis.call('XADD', lane, '*', unpack(flat))
+  end
+end
+
+for n = 0, count - 1 do
+  local number, i = first + n, rest + n * WIDTH
+  if number > mark then
+    if ARGV[i] ~= '' then
+      if backlog >= limit then return leave('FULL', backlog, limit) end
+      accept(i)
+      backlog = backlog + 1
+    end
+    mark = number
+  end
+end
+return leave('OK', backlog, limit)

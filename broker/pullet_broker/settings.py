@@ -1,0 +1,105 @@
+"""The settings of a queue: small frozen values with the unit in each name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pullet_broker.keys import Keys
+
+SCHEMA = 1
+"""Major number of the wire format. Scripts refuse a queue that was made with another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much of anything there may be."""
+
+    args_bytes: int = 16 << 20
+    """Encoded arguments of one job."""
+    result_bytes: int = 64 << 20
+    """Encoded result of one job."""
+    blob_over_bytes: int = 16 << 10
+    """Arguments above this travel beside the entry, so that issuing the job again stays cheap."""
+    inline_bytes: int = 8 << 10
+    """Replies up to this also travel in the inbox; larger ones are fetched."""
+    backlog_jobs: int = 1_000_000
+    """Waiting, running and parked jobs of the queue. `config backlog` in Redis overrides it for everybody."""
+    batch_jobs: int = 256
+    """Jobs in one `submit`."""
+    batch_bytes: int = 1 << 20
+    """Bytes in one `submit`, unless a single job is larger."""
+    dead_letters: int = 10_000
+    max_crashes: int = 3
+    """Workers that may die with a job in hand before it is a dead letter."""
+
+    def __post_init__(self) -> None:
+        _all_positive(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifetimes:
+    """How long keys outlive their last use, in milliseconds."""
+
+    reply_ms: int = 3_600_000
+    """A reply that nobody fetched."""
+    client_ms: int = 86_400_000
+    """Inbox and mark of a silent client."""
+    dead_ms: int = 7 * 86_400_000
+    """Large arguments of a dead letter."""
+
+    def __post_init__(self) -> None:
+        _all_positive(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """When a silent worker counts as dead. A lease is ticks that saw no new beat, never a clock's time."""
+
+    beat_s: float = 1.0
+    tick_ms: int = 900
+    ticks: int = 10
+
+    def __post_init__(self) -> None:
+        _all_positive(self)
+
+    @property
+    def seconds(self) -> float:
+        """About how long a lease lasts while ticks are made."""
+        return self.ticks * max(self.beat_s, self.tick_ms / 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prefetch:
+    """How much a worker takes at once."""
+
+    budget_s: float = 0.005
+    """Run time that may lie in a worker's hand; also how long a job waits there before it is given back."""
+    most_jobs: int = 64
+
+    def __post_init__(self) -> None:
+        _all_positive(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """One queue: its name and the settings that client and workers of it share."""
+
+    name: str
+    limits: Limits = field(default_factory=Limits)
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    lease: Lease = field(default_factory=Lease)
+    prefetch: Prefetch = field(default_factory=Prefetch)
+
+    def __post_init__(self) -> None:
+        Keys(self.name)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.name)
+
+
+def _all_positive(settings: object) -> None:
+    for name, value in vars(settings).items():
+        if not value > 0:
+            raise ValueError(f"{type(settings).__name__}({name}={value!r}): expected a number above 0")

@@ -1,0 +1,52 @@
+"""What `Client.options` sets: how the next jobs are treated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pullet_broker.job import Job, lane_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Times in seconds. Checked when built: `ValueError` says which is wrong."""
+
+    priority: int = 0
+    """Above 0: before all others; below 0: after them."""
+    retries: int = 0
+    """How often a job that raised is run again."""
+    expires: float | None = None
+    """Drop the job when it has waited this long without being started."""
+    delay: float = 0.0
+    """Do not start it before this has passed; a tick of about 1 s more or less."""
+    keep: float | bool = False
+    """Leave the reply in Redis after it was read: True for the usual result TTL, or a number of seconds."""
+
+    def __post_init__(self) -> None:
+        if self.retries < 0 or self.delay < 0 or self.keep < 0:
+            raise ValueError(f"retries, delay and keep must not be negative: {self}")
+        if self.expires is not None and self.expires <= 0:
+            raise ValueError(f"expires={self.expires}: expected a number of seconds above 0, or None")
+
+    def job(self, job_id: str, method: str, args: bytes) -> Job:
+        """A job with these options."""
+        if self is DEFAULT:
+            return Job(job_id, method, args)
+        return Job(
+            job_id,
+            method,
+            args,
+            opts=json.dumps({"retries": self.retries}, separators=(",", ":")) if self.retries else "",
+            lane=lane_of(self.priority),
+            delay_ms=_milliseconds(self.delay),
+            expires_ms=_milliseconds(self.expires or 0),
+            ttl_ms=_milliseconds(0 if self.keep is True else self.keep),
+        )
+
+
+DEFAULT = Options()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000)) if seconds else 0

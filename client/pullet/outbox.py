@@ -1,0 +1,192 @@
+"""Which jobs are sent, in what order, under which numbers: the rules of `submit` without I/O, threads or clock.
+
+Jobs are numbered from 1 in the order of their first sending. The server accepts only the number after its mark, so
+batches may be sent ahead of each other's answers: where one is refused, all later ones are, and are sent again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from pullet_broker.job import Job
+from pullet_broker.moves.submit import EMPTY, Answer, Submitted
+from pullet_broker.settings import Limits
+
+from pullet.future import Future
+
+KEPT_S = 5.0
+"""How long accepted jobs are kept to be sent again: more than what a server with `everysec` can forget."""
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A job that has no outcome yet, and its future."""
+
+    job: Job
+    future: Future[object]
+    keep: bool = False
+    number: int = 0
+    accepted_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Jobs with consecutive numbers, sent in one call."""
+
+    items: list[Pending]
+
+    @property
+    def first(self) -> int:
+        return self.items[0].number
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [item.job for item in self.items]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What an answer means for the jobs."""
+
+    rejected: list[Pending] = field(default_factory=list)
+    """Not accepted, and not sent again: the queue is full."""
+    forgotten: tuple[int, int] | None = None
+    """First and last number that the server forgot and we no longer keep. The client needs a new identity."""
+
+
+class Outbox:
+    """The jobs of one client identity on their way to the server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._fresh: deque[Pending] = deque()
+        self._again: deque[Pending] = deque()
+        self._sent: deque[Pending] = deque()  # in the order of their numbers, without a gap
+        self._flying: deque[Batch] = deque()
+        self._last = 0
+        self._trusted = True  # False: an answer was a refusal, so the answers still to come are refusals too
+        self.size = 0
+        """Bytes waiting to be sent for the first time."""
+
+    def __len__(self) -> int:
+        """Jobs that the server has not accepted yet, as far as is known."""
+        return len(self._fresh) + len(self._again) + sum(len(batch.items) for batch in self._flying)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs not sent yet."""
+        return len(self._fresh)
+
+    @property
+    def flying(self) -> int:
+        """Batches without an answer."""
+        return len(self._flying)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next job to be sent."""
+        return self._again[0].number if self._again else self._last + 1
+
+    def put(self, item: Pending) -> None:
+        self._fresh.append(item)
+        self.size += item.job.size
+
+    def next_batch(self) -> Batch | None:
+        """The jobs to send now, or None: nothing to send, or refusals must come in first."""
+        if not self._trusted or not (self._again or self._fresh):
+            return None
+        items: list[Pending] = []
+        room = self._limits.batch_bytes
+        while len(items) < self._limits.batch_jobs and (self._again or self._fresh):
+            source = self._again or self._fresh
+            room -= source[0].job.size
+            if room < 0 and items:
+                break
+            items.append(self._number(source.popleft()))
+        batch = Batch(items)
+        self._flying.append(batch)
+        return batch
+
+    def _number(self, item: Pending) -> Pending:
+        if item.number == 0:
+            self._last += 1
+            item.number = self._last
+            self._sent.append(item)
+            self.size -= item.job.size
+        return item
+
+    def answered(self, answer: Submitted, now: float) -> Verdict:
+        """Take the answer to the oldest batch without one."""
+        batch = self._flying.popleft()
+        verdict = Verdict()
+        if answer.answer is Answer.FULL:
+            verdict.rejected = [item for item in batch.items if item.number > answer.mark]
+            self._drop(verdict.rejected)
+        for item in batch.items:
+            if item.number <= answer.mark and not item.accepted_at:
+                item.accepted_at = now
+                item.future.accepted = True
+        if answer.answer is not Answer.OK:
+            self._trusted = False
+        if not self._trusted and not self._flying:
+            verdict.forgotten = self.resume(answer.mark)
+        self._release(now)
+        return verdict
+
+    def resume(self, mark: int) -> tuple[int, int] | None:
+        """Send everything above `mark` again: after a reconnect, or when all refusals are in.
+
+        Returns the numbers that cannot be sent again, because they are no longer kept.
+        """
+        self._flying.clear()
+        self._trusted = True
+        oldest = self._sent[0].number if self._sent else self._last + 1
+        if mark < oldest - 1:
+            return mark + 1, oldest - 1
+        self._again = deque(item for item in self._sent if item.number > mark)
+        for number, item in enumerate(self._again, mark + 1):
+            item.number, item.accepted_at = number, 0.0
+            if item.future.done():
+                item.job = EMPTY
+        self._last = self._again[-1].number if self._again else mark
+        return None
+
+    def renew(self) -> None:
+        """Start at number 1 again under a new identity, with all jobs that are kept and have no outcome."""
+        items = [item for item in self._sent if not item.future.done()]
+        for item in items:
+            item.number, item.accepted_at = 0, 0.0
+            self.size += item.job.size
+        self._fresh.extendleft(reversed(items))
+        self._sent.clear()
+        self._again.clear()
+        self._flying.clear()
+        self._last, self._trusted = 0, True
+
+    def withdraw(self, job_id: str) -> bool:
+        """Take out a job that was not sent yet."""
+        for item in self._fresh:
+            if item.job.id == job_id:
+                self._fresh.remove(item)
+                self.size -= item.job.size
+                return True
+        return False
+
+    def abandon(self) -> list[Pending]:
+        """Empty it: the jobs that were never accepted."""
+        left = [item for item in (*self._sent, *self._fresh) if not item.accepted_at]
+        self._fresh.clear()
+        self._again.clear()
+        self._sent.clear()
+        self._flying.clear()
+        self.size = 0
+        return left
+
+    def _drop(self, rejected: list[Pending]) -> None:
+        gone = set(map(id, rejected))
+        self._sent = deque(item for item in self._sent if id(item) not in gone)
+
+    def _release(self, now: float) -> None:
+        while self._sent and self._sent[0].accepted_at and self._sent[0].accepted_at < now - KEPT_S:
+            self._sent.popleft()

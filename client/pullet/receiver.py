@@ -1,0 +1,150 @@
+"""The thread that reads the client's inbox and resolves futures, many at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pullet_broker.address import Address
+from pullet_broker.backoff import Backoff
+from pullet_broker.errors import ServerError, ServerUnavailable
+from pullet_broker.link import Link
+from pullet_broker.scripting import Arg
+from pullet_broker.settings import Queue
+
+from pullet.outbox import Pending
+from pullet.resolve import resolve
+
+log = logging.getLogger("pullet.client")
+
+BLOCK_MS = 10_000
+SILENT_BLOCKS = 3
+"""After this many blocks without a reply the open jobs are looked up by their keys."""
+READ = 64
+"""Inbox entries in one read; each holds the replies of one cycle."""
+LOOK = 500
+"""Replies looked up in one MGET."""
+
+
+class Receiver:
+    """Reads by cursor, never pops: a read whose answer got lost is simply made again."""
+
+    def __init__(self, queue: Queue, address: Address, client: str, open_jobs: dict[bytes, Pending]) -> None:
+        self.on_silence: Callable[[], None] = lambda: None
+        """Called when jobs are open and nothing has come for a while."""
+        self._queue, self._open = queue, open_jobs
+        self._link = Link(address, f"pullet:{queue.name}:inbox", timeout_s=BLOCK_MS / 1000 + 5)
+        self._client = client
+        self._cursor = b"0"
+        self._done: list[str] = []
+        self._look_first = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="pullet-receiver", daemon=True)
+        self._thread.start()
+
+    def change_client(self, client: str) -> None:
+        """Read another inbox from now on."""
+        self._client = client
+        self.look()
+
+    def look(self) -> None:
+        """Read the inbox from its start and look up the replies of all open jobs by their keys."""
+        self._look_first = True
+        self._link.interrupt()
+
+    def close(self, timeout: float) -> None:
+        """Stop the thread and delete the inbox and the replies it has read."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._link.interrupt()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+        self._link.close()
+        try:
+            self._link.execute("UNLINK", self._queue.keys.inbox(self._client), *self._done)
+        except ServerError:
+            log.debug("left the inbox to its TTL", extra={"queue": self._queue.name})
+        self._link.close()
+
+    def _run(self) -> None:
+        backoff, silent = Backoff(), 0
+        while not self._stop.is_set():
+            try:
+                if self._look_first or not self._link.is_open:
+                    self._look()
+                replies = self._read()
+                backoff.reset()
+                silent = 0 if replies or not self._open else silent + 1
+                if silent >= SILENT_BLOCKS:
+                    silent, self._look_first = 0, True
+                    self.on_silence()
+            except ServerUnavailable as error:
+                if self._stop.is_set() or self._look_first:
+                    continue
+                log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
+                self._stop.wait(backoff.next_s())
+            except ServerError:
+                log.exception("cannot read replies", extra={"queue": self._queue.name})
+                self._stop.wait(backoff.next_s())
+
+    def _read(self) -> int:
+        """Clean up behind the cursor and wait for more, in one round trip."""
+        inbox = self._queue.keys.inbox(self._client)
+        commands: list[tuple[Arg, ...]] = self._cleaning(inbox)
+        commands.append(("XREAD", "COUNT", READ, "BLOCK", BLOCK_MS, "STREAMS", inbox, self._cursor))
+        self._link.send(*commands)
+        self._done = []
+        for _ in commands[:-1]:
+            self._link.receive()
+        found = self._link.receive()
+        if not found:
+            return 0
+        replies = [pair for _, flat in found[0][1] for pair in zip(flat[::2], flat[1::2], strict=True)]
+        self._resolve(replies)
+        self._cursor = found[0][1][-1][0]
+        return len(replies)
+
+    def _cleaning(self, inbox: str) -> list[tuple[Arg, ...]]:
+        if not self._done:
+            ttl = self._queue.lifetimes.client_ms
+            return [("PEXPIRE", inbox, ttl), ("PEXPIRE", self._queue.keys.client(self._client), ttl)]
+        return [("UNLINK", *self._done), ("XTRIM", inbox, "MINID", self._cursor)]
+
+    def _resolve(self, replies: Iterable[tuple[bytes, bytes]]) -> None:
+        large: list[bytes] = []
+        for job, raw in replies:
+            if raw:
+                self._settle(job, raw)
+            elif job in self._open:
+                large.append(job)
+        if large:
+            self._fetch(large)
+
+    def _fetch(self, jobs: list[bytes]) -> None:
+        """Look up replies by key: large ones one at a time would do, and so would many small ones at once."""
+        keys = [self._queue.keys.reply(job.decode()) for job in jobs]
+        for job, raw in zip(jobs, self._link.execute("MGET", *keys), strict=True):
+            if raw is not None:
+                self._settle(job, raw)
+
+    def _settle(self, job: bytes, raw: bytes) -> None:
+        item = self._open.pop(job, None)
+        if item is None:
+            return  # a reply that was read before, or the mark of a new inbox
+        if not item.keep:
+            self._done.append(self._queue.keys.reply(job.decode()))
+        item.future.accepted = True
+        resolve(item.future, raw, self._queue.limits)
+
+    def _look(self) -> None:
+        self._link.open()
+        self._look_first, self._cursor = False, b"0"
+        jobs: list[Any] = list(self._open)
+        for start in range(0, len(jobs), LOOK):
+            self._fetch(jobs[start : start + LOOK])

@@ -1,0 +1,146 @@
+"""From a committed reply to a resolved future: decode the value, or rebuild the error.
+
+An exception is rebuilt only where its class is a builtin or was registered here. Nothing is imported by name.
+"""
+
+from __future__ import annotations
+
+import builtins
+import concurrent.futures
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pullet_broker.codec import decode
+from pullet_broker.errors import (
+    DecodeError,
+    EncodeError,
+    JobExpired,
+    JobUnreadable,
+    RemoteError,
+    TooLarge,
+    UnknownMethod,
+    WorkerLost,
+)
+from pullet_broker.reply import Failure, Reply, read_failure, read_reply
+from pullet_broker.settings import Limits
+
+from pullet.future import Future
+
+_registered: dict[str, type[Exception]] = {}
+
+OF_THE_WORKER: dict[str, type[Exception]] = {
+    "method": UnknownMethod,
+    "unreadable": JobUnreadable,
+    "too_large": TooLarge,
+    "unencodable": EncodeError,
+}
+"""Failures that the worker states in its own name."""
+
+
+class RemoteTraceback(Exception):
+    """The cause of an error that came from a worker: the traceback there, as text."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def register_error(cls: type[Exception]) -> type[Exception]:
+    """Let errors of this class come back as themselves instead of as `RemoteError`. Usable as a decorator.
+
+    An instance is rebuilt as `cls(*args)` from the args that the remote exception had.
+    """
+    _registered[f"{cls.__module__}.{cls.__qualname__}"] = cls
+    return cls
+
+
+def resolve(future: Future[Any], raw: bytes, limits: Limits) -> None:
+    """Give a future its outcome. A future that was cancelled meanwhile stays cancelled."""
+    try:
+        reply = read_reply(raw)
+        future.attempts, future.worker, future.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
+        outcome = _OUTCOMES.get(reply.outcome, _unknown)
+        value, error = outcome(reply, future.job_id, limits)
+    except (DecodeError, TooLarge) as bad:
+        value, error = None, bad
+    try:
+        if error is None:
+            future.set_result(value)
+        elif isinstance(error, concurrent.futures.CancelledError):
+            _cancel(future)
+        else:
+            future.set_exception(error)
+    except concurrent.futures.InvalidStateError:
+        return  # its owner cancelled it while the reply was on the way
+
+
+Outcome = tuple[Any, "BaseException | None"]
+
+
+def _ok(reply: Reply, job: str, limits: Limits) -> Outcome:
+    return decode(reply.payload, limit=limits.result_bytes), None
+
+
+def _error(reply: Reply, job: str, limits: Limits) -> Outcome:
+    failure = read_failure(reply.payload)
+    error = rebuild(failure)
+    if failure.traceback:
+        error.__cause__ = RemoteTraceback(failure.traceback)
+    if sys.version_info >= (3, 11):
+        error.add_note(f"worker {reply.worker}, attempt {reply.attempt}, job {job}")
+    return None, error
+
+
+def _cancelled(reply: Reply, job: str, limits: Limits) -> Outcome:
+    return None, concurrent.futures.CancelledError()
+
+
+def _expired(reply: Reply, job: str, limits: Limits) -> Outcome:
+    return None, JobExpired(f"job {job} waited longer than options(expires=) and was not run", job=job)
+
+
+def _crashed(reply: Reply, job: str, limits: Limits) -> Outcome:
+    message = (
+        f"job {job} is a dead letter: worker after worker died with it in hand, the last one was {reply.worker}; "
+        "look for a crash of the process (memory, a C extension, os._exit) in the engine's method"
+    )
+    return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
+
+
+def _unknown(reply: Reply, job: str, limits: Limits) -> Outcome:
+    return None, DecodeError(f"job {job} has an outcome {reply.outcome!r} that this release does not know; update it")
+
+
+_OUTCOMES: dict[str, Callable[[Reply, str, Limits], Outcome]] = {
+    "ok": _ok,
+    "error": _error,
+    "cancelled": _cancelled,
+    "expired": _expired,
+    "crashed": _crashed,
+}
+
+
+def rebuild(failure: Failure) -> Exception:
+    """The exception that a failure describes, as itself where its class is known here, else a `RemoteError`."""
+    if failure.kind in OF_THE_WORKER:
+        return OF_THE_WORKER[failure.kind](failure.text)
+    cls = _registered.get(failure.type_name) or _builtin(failure.type_name)
+    if cls is not None:
+        try:
+            return cls(*failure.args)
+        except TypeError:
+            pass  # the class wants other arguments than those it kept: fall back to the text below
+    return RemoteError(f"{failure.type_name}: {failure.text}", type_name=failure.type_name, traceback=failure.traceback)
+
+
+def _builtin(type_name: str) -> type[Exception] | None:
+    module, _, name = type_name.partition(".")
+    cls = getattr(builtins, name, None) if module == "builtins" else None
+    return cls if isinstance(cls, type) and issubclass(cls, Exception) else None
+
+
+def _cancel(future: Future[Any]) -> None:
+    if concurrent.futures.Future.cancel(future):
+        future.set_running_or_notify_cancel()
+
+

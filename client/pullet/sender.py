@@ -1,0 +1,262 @@
+"""The thread that sends jobs: groups them into batches, keeps several on the way, and never doubles one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future as PlainFuture
+from typing import Any
+
+from pullet_broker.address import Address
+from pullet_broker.backoff import Backoff
+from pullet_broker.errors import ClientClosed, PulletError, QueueFull, SchemaMismatch, ServerError, ServerUnavailable
+from pullet_broker.job import new_client_id
+from pullet_broker.link import Link, ScriptMissing
+from pullet_broker.moves.submit import Answer, Submitted, submit
+from pullet_broker.scripting import Call
+from pullet_broker.settings import Queue
+
+from pullet.outbox import Outbox, Pending
+
+log = logging.getLogger("pullet.client")
+
+AHEAD = 4
+"""Batches sent before the first of them is answered."""
+BUFFER_JOBS, BUFFER_BYTES = 100_000, 256 << 20
+"""What may wait to be sent before `submit` holds its caller back."""
+
+
+class Sender:
+    """Owns the outbox, the client's identity, and the connection that jobs go out on."""
+
+    def __init__(self, queue: Queue, address: Address, reject: Callable[[Pending, PulletError], None]) -> None:
+        self.client = new_client_id()
+        self.on_identity: Callable[[str], None] = lambda client: None
+        """Called with a new identity, before anything is sent under it."""
+        self.on_new_inbox: Callable[[], None] = lambda: None
+        """Called when the inbox had vanished and was made again."""
+        self.on_forgotten: Callable[[int, int], None] = lambda first, last: None
+        """Called with the numbers of accepted jobs that the server forgot and that cannot be sent again."""
+        self._queue, self._address, self._reject = queue, address, reject
+        self._link = Link(address, f"pullet:{queue.name}:send")
+        self._connections = 0
+        self._announced = False
+        self._outbox = Outbox(queue.limits)
+        self._calls: deque[tuple[Call[Any], PlainFuture[Any]]] = deque()
+        self._backoff = Backoff()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: Pending) -> None:
+        """Queue a job. Waits while the buffer is full, unless that would block an event loop: then it raises."""
+        with self._changed:
+            if self._outbox.waiting >= BUFFER_JOBS or self._outbox.size >= BUFFER_BYTES:
+                self._wait_for_room()
+            if self._closing:
+                raise ClientClosed("submit after close; connect again", queue=self._queue.name)
+            self._outbox.put(item)
+            self._wake()
+
+    def ask(self, call: Call[Any]) -> PlainFuture[Any]:
+        """Run another script of this client on the sender's connection."""
+        asked: PlainFuture[Any] = PlainFuture()
+        with self._changed:
+            if self._closing:
+                asked.set_exception(ClientClosed("the client is closed", queue=self._queue.name))
+                return asked
+            self._calls.append((call, asked))
+            self._wake()
+        return asked
+
+    def withdraw(self, job_id: str) -> bool:
+        """Take a job back that was not sent yet."""
+        with self._changed:
+            return self._outbox.withdraw(job_id)
+
+    def check_mark(self) -> None:
+        """Compare what the server accepted with what we think it did, and send again what it forgot."""
+        with self._changed:
+            self._announced = False
+            self._wake()
+
+    def flush(self, timeout: float | None) -> bool:
+        """Wait until every job was accepted or rejected; False when the time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._outbox) == 0 or self._thread is None, timeout)
+
+    def close(self, timeout: float) -> list[Pending]:
+        """Stop the thread; returns the jobs that were never accepted."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+            if thread.is_alive():
+                self._link.interrupt()
+                thread.join(timeout)
+        self._link.close()
+        return self._outbox.abandon()
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pullet-sender", daemon=True)
+            self._thread.start()
+        else:
+            self._changed.notify_all()
+
+    def _wait_for_room(self) -> None:
+        if _on_event_loop():
+            raise QueueFull(
+                f"{self._outbox.waiting} jobs wait to be sent and submit must not block an event loop; "
+                "await some of their futures first",
+                queue=self._queue.name,
+                limit=BUFFER_JOBS,
+            )
+        self._changed.wait_for(
+            lambda: self._closing or (self._outbox.waiting < BUFFER_JOBS and self._outbox.size < BUFFER_BYTES)
+        )
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work)
+                if self._closing:
+                    return
+            try:
+                self._turn()
+                self._backoff.reset()
+            except ScriptMissing:
+                self._link.close()  # announcing again loads the script; nothing had run
+            except ServerUnavailable as error:
+                self._announced = False
+                self._pause(error)
+            except ServerError as error:
+                self._give_up(error)
+
+    def _has_work(self) -> bool:
+        return self._closing or not self._announced or bool(self._calls) or len(self._outbox) > 0
+
+    def _turn(self) -> None:
+        if not self._link.is_open or not (self._announced or self._outbox.flying):
+            self._announce()
+        if self._announced and not self._calls:
+            self._send_ahead()
+        if self._outbox.flying:
+            self._take_answer()
+        else:
+            self._run_calls()
+
+    def _announce(self) -> None:
+        """First call on a connection: overtake whatever an older one still delivers, and learn the mark."""
+        self._link.open()
+        self._connections += 1
+        call = submit(self._queue, self.client, self._connections, self._outbox.next_number, [])
+        answer = self._link.run(call)
+        self._check(answer)
+        self._announced = True
+        with self._changed:
+            forgotten = self._outbox.resume(answer.mark)
+        self._after(answer, forgotten)
+
+    def _send_ahead(self) -> None:
+        while self._outbox.flying < AHEAD:
+            with self._changed:
+                batch = self._outbox.next_batch()
+                self._changed.notify_all()
+            if batch is None:
+                return
+            self._link.send(submit(self._queue, self.client, self._connections, batch.first, batch.jobs).command())
+
+    def _take_answer(self) -> None:
+        answer = self._read_answer()
+        self._check(answer)
+        with self._changed:
+            verdict = self._outbox.answered(answer, time.monotonic())
+            self._changed.notify_all()
+        for item in verdict.rejected:
+            self._reject(item, self._full(answer))
+        self._after(answer, verdict.forgotten)
+
+    def _read_answer(self) -> Submitted:
+        call = submit(self._queue, self.client, self._connections, 0, [])
+        return call.parse(self._link.receive())
+
+    def _after(self, answer: Submitted, forgotten: tuple[int, int] | None) -> None:
+        if forgotten:
+            self._start_anew(*forgotten)
+        elif answer.new_inbox and answer.mark > 0:
+            self.on_new_inbox()
+
+    def _start_anew(self, first: int, last: int) -> None:
+        log.warning("the server forgot accepted jobs", extra={"queue": self._queue.name, "first": first, "last": last})
+        self.on_forgotten(first, last)
+        with self._changed:
+            self.client = new_client_id()
+            self._outbox.renew()
+            self._announced = False
+        self.on_identity(self.client)
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            call, asked = self._calls[0]
+            try:
+                asked.set_result(self._link.run(call))
+            except ServerUnavailable:
+                raise
+            except PulletError as error:
+                asked.set_exception(error)
+            self._calls.popleft()
+
+    def _check(self, answer: Submitted) -> None:
+        if answer.answer is Answer.SCHEMA:
+            raise SchemaMismatch(
+                f"queue {self._queue.name!r} was made by an incompatible release of pullet; use the same release "
+                "everywhere, or another queue name",
+                queue=self._queue.name,
+            )
+        if answer.answer is Answer.STALE:
+            self._link.close()
+            raise ServerUnavailable("a newer connection of this client has taken over")
+
+    def _full(self, answer: Submitted) -> QueueFull:
+        return QueueFull(
+            f"queue {self._queue.name!r} holds {answer.backlog} jobs, its limit is {answer.limit}; wait for some to "
+            "finish, add workers, or raise the limit",
+            queue=self._queue.name,
+            backlog=answer.backlog,
+            limit=answer.limit,
+        )
+
+    def _pause(self, error: ServerUnavailable) -> None:
+        log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, self._backoff.next_s())
+
+    def _give_up(self, error: ServerError) -> None:
+        """A refusal that waiting does not mend: everything unsent ends with it."""
+        self._announced = True
+        self._link.close()
+        with self._changed:
+            items = self._outbox.abandon()
+            calls, self._calls = self._calls, deque()
+            self._changed.notify_all()
+        for item in items:
+            self._reject(item, error)
+        for _, asked in calls:
+            asked.set_exception(error)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The command line of pullet, and later its dashboard."""

@@ -1,0 +1,34 @@
+"""Look for what should not be left after a test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pullet_broker.link import Link
+from pullet_broker.settings import Queue
+
+FIXED = {
+    *("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low"),
+    *("dead", "workers", "beats", "missed", "stats", "config", "delayed", "parked", "cancelled"),
+}
+"""Keys that may stay without a TTL: see the table in `pullet_broker.keys`."""
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    """Look until the condition holds; False when it did not within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def check_keys(link: Link, queue: Queue) -> None:
+    """Every key of the queue has a TTL, or is one of the fixed ones; large arguments may wait with their job."""
+    prefix = queue.keys.fixed("")
+    for raw in link.execute("KEYS", prefix.replace("{", "\\{") + "*"):
+        name = raw.decode().removeprefix(prefix)
+        if name not in FIXED and not name.startswith("blob:"):
+            assert link.execute("PTTL", raw) > 0, f"{name} has no TTL"

@@ -1,0 +1,465 @@
+"""The codec: what travels, what is refused and how, and what hostile bytes can do (raise DecodeError)."""
+
+from __future__ import annotations
+
+import enum
+import math
+import pathlib
+import struct
+import subprocess
+import sys
+import threading
+import uuid
+import zoneinfo
+from collections import Counter, OrderedDict, defaultdict, namedtuple
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+
+from pullet_broker import codec
+from pullet_broker.codec import MAX, decode, decode_call, encode, encode_call
+from pullet_broker.errors import DecodeError, EncodeError, TooLarge
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+Point = namedtuple("Point", "x y")
+
+
+class Text(str):
+    def __str__(self) -> str:
+        return "something else"
+
+
+class Number(int):
+    pass
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Word(str, enum.Enum):
+    YES = "yes"
+
+
+@dataclass
+class Board:
+    fen: str
+
+
+class Odd(tzinfo):
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else timedelta(hours=3, microseconds=7)
+
+
+class Stamp(datetime):
+    pass
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal with equal types all the way down; nan is nan, -0.0 is not 0.0, and zones count."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, np.ndarray):
+        return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
+    if isinstance(left, np.generic):
+        return left.dtype == right.dtype and left.tobytes() == right.tobytes()
+    if isinstance(left, float):
+        return struct.pack("d", left) == struct.pack("d", right)
+    if isinstance(left, complex):
+        return same(left.real, right.real) and same(left.imag, right.imag)
+    if isinstance(left, Decimal):
+        return str(left) == str(right)
+    if isinstance(left, (datetime, time)):
+        zones = (left.tzinfo, right.tzinfo)
+        return (
+            left.replace(tzinfo=None) == right.replace(tzinfo=None) and zones[0] == zones[1] and left.fold == right.fold
+        )
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict):
+        return same(list(left.items()), list(right.items()))
+    if isinstance(left, (set, frozenset)):
+        return len(left) == len(right) and all(any(same(item, other) for other in right) for item in left)
+    return bool(left == right)
+
+
+EXACT = [
+    None, True, False, 0, -1, 2**63 - 1, -(2**63), 2**64 - 1, 2**64, -(2**63) - 1, 10**1000, -(10**1000),
+    0.0, -0.0, 1.5, math.inf, -math.inf, math.nan, 5e-324,
+    "", "text", "\N{CHICKEN}\0", b"", b"\xc7\x00\x01", b"\xff" * 300, "\xc7\0",
+    [], [[]], [1, [2, (3,)]], {}, {"a": {1: [None]}},
+    {b"k": 1, None: 2, 1.5: 3, True: 4, (1, (2,)): 5, frozenset({1}): 6},
+    (), ((),), (1,), ([], {}, ((b"x",), {})), [(), 1], [(1, 2), (3, 4)], {(0, 0): "a", (0, 1): "b"},
+    set(), {1, "a", (2, 3)}, frozenset(), frozenset({frozenset({1}), 2}),
+    1 + 2j, complex(-0.0, math.nan),
+    date(1, 1, 1), date.max, datetime.min, datetime.max, datetime(2024, 10, 27, 2, 30, fold=1),
+    datetime(2024, 7, 1, 12, tzinfo=timezone.utc),
+    datetime(2024, 7, 1, tzinfo=timezone(timedelta(hours=-5, seconds=3))),
+    datetime(2024, 7, 1, 12, tzinfo=BERLIN), datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=BERLIN),
+    datetime(1, 1, 1, tzinfo=BERLIN), datetime(9999, 12, 31, 23, tzinfo=zoneinfo.ZoneInfo("UTC")),
+    time(), time.max, time(3, fold=1), time(3, tzinfo=timezone(timedelta(minutes=90))), time(3, tzinfo=BERLIN),
+    timedelta.min, timedelta.max, timedelta(microseconds=-1),
+    uuid.UUID(int=0), uuid.uuid4(),
+    Decimal("0.10"), Decimal("-0"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1e-400"),
+    pathlib.Path("/a/ü"), pathlib.Path(), pathlib.PurePosixPath("a/../b"), pathlib.PureWindowsPath(r"C:\a\b"),
+    np.float64(1.5), np.float32(math.nan), np.int8(-1), np.uint64(2**64 - 1), np.bool_(True), np.complex64(1j),
+    np.datetime64("2024-01-01T00:00:00", "ns"), np.datetime64("NaT", "25s"), np.timedelta64(5, "D"), np.float16(2),
+    np.arange(12).reshape(3, 4), np.zeros((0, 5), "f4"), np.array(1.5), np.array([], "U"), np.array(["a", "bcd"]),
+    np.array([b"ab", b""]), np.array([True, False]), np.arange(3, dtype=">i2"), np.array(["2024-01-01"], "M8[D]"),
+    {"batch": [np.ones((2, 2), "c8"), (np.int64(1),)]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", EXACT, ids=lambda value: repr(value)[:40])
+def test_travels_exactly(value: Any) -> None:
+    assert same(decode(encode(value)), value)
+    assert same(decode(memoryview(encode(value))), value)
+    assert same(decode_call(encode_call((value,), {"k": value})), ((value,), {"k": value}))
+
+
+CONVERTED = [
+    (bytearray(b"ab"), b"ab"),
+    (memoryview(b"abcd")[1:3], b"bc"),
+    (Point(1, (2,)), (1, (2,))),
+    (OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
+    (defaultdict(list, a=[1]), {"a": [1]}),
+    (Counter("aab"), {"a": 2, "b": 1}),
+    (Text("plain"), "plain"),
+    ({Text("key"): Number(3)}, {"key": 3}),
+    (Number(2**70), 2**70),
+    (np.str_("text\0"), "text\0"),
+    (np.bytes_(b"raw"), b"raw"),
+    (np.arange(10)[::3], np.array([0, 3, 6, 9])),
+    (np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(6).reshape(2, 3)),
+    (datetime(2024, 1, 1, tzinfo=Odd()), datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=3, microseconds=7)))),
+]
+
+
+@pytest.mark.parametrize(("value", "arrives"), CONVERTED, ids=lambda value: repr(value)[:40])
+def test_travels_as_its_base(value: Any, arrives: Any) -> None:
+    assert same(decode(encode(value)), arrives)
+
+
+def test_arrays_arrive_read_only_and_aligned() -> None:
+    array = decode(encode({"a": 1, "frame": np.arange(5.0)}))["frame"]
+    assert not array.flags.writeable
+    assert array.flags.aligned
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+
+
+def test_a_memory_map_arrives_as_an_array(tmp_path: pathlib.Path) -> None:
+    mapped = np.memmap(tmp_path / "frames", "u1", mode="w+", shape=(4,))
+    assert same(decode(encode(mapped)), np.zeros(4, "u1"))
+
+
+def test_a_zone_with_another_offset_here_keeps_the_instant() -> None:
+    data = encode(datetime(2024, 7, 1, 12, tzinfo=BERLIN))
+    moment = decode(data.replace(encode(7_200_000_000), encode(7_100_000_000)))
+    assert moment.utcoffset() == timedelta(seconds=7100)
+    unknown = decode(data.replace(b"Europe/Berlin", b"Europe/Narnia"))
+    assert unknown == datetime(2024, 7, 1, 10, tzinfo=timezone.utc)
+
+
+def test_a_foreign_timestamp_becomes_a_datetime() -> None:
+    assert decode(msgpack.packb(msgpack.Timestamp(0))) == datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+# Every type that travels. Keys and set items are hashable ones; two that are equal would merge, as in Python.
+ZONES = st.none() | st.sampled_from([timezone.utc, BERLIN, zoneinfo.ZoneInfo("Asia/Kolkata")]) | st.builds(
+    timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23))
+)  # fmt: skip
+DTYPES = stn.boolean_dtypes() | stn.integer_dtypes() | stn.floating_dtypes() | stn.unicode_string_dtypes()
+ATOMS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(-(2**200), 2**200), st.floats(), st.text(), st.binary(),
+    st.complex_numbers(), st.dates(), st.datetimes(timezones=ZONES), st.times(timezones=ZONES), st.timedeltas(),
+    st.uuids(), st.decimals().filter(lambda number: not number.is_snan()),
+    st.text("ab/.ü", max_size=8).map(pathlib.PurePosixPath),
+    st.floats().map(np.float64), st.integers(0, 255).map(np.uint8),
+)  # fmt: skip
+KEYS = st.recursive(
+    ATOMS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3), max_leaves=4
+)
+ARRAYS = stn.arrays(DTYPES, stn.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+VALUES = st.recursive(
+    ATOMS | ARRAYS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(KEYS, inner, max_size=4)
+        | st.sets(KEYS, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+@settings(deadline=None)
+def test_every_value_travels_exactly(value: Any) -> None:
+    assert same(decode(encode(value)), value)
+
+
+REFUSED = [
+    ({"move": [1, object()]}, "args[0]['move'][1]", "object", "plain data"),
+    ({"c": Colour.RED}, "args[0]['c']", "Colour", ".value"),
+    ({Word.YES: 1}, "args[0], key <Word.YES: 'yes'>", "Word", ".value"),
+    ((1, Board("8/8")), "args[0][1]", "Board", "asdict"),
+    ([{Stamp(2024, 1, 1)}], "args[0][0], an item", "Stamp", "plain datetime"),
+    (np.array([None]), "args[0]", "numpy.ndarray", "dtype object"),
+    ([np.zeros(1, "i4,f4")], "args[0][0]", "numpy.ndarray", "dtype"),
+    (np.longdouble(1), "args[0]", "numpy.longdouble", "64 bits"),
+    (np.ma.masked_array([1], [True]), "args[0]", "MaskedArray", "asarray"),
+    (time(3, tzinfo=Odd()), "args[0]", "datetime.time", "send a datetime"),
+    ({"a": "\ud800"}, "args[0]['a']", "str", "surrogates"),
+    (memoryview(b"abcd")[::2], "args[0]", "memoryview", ""),
+    (Exception("x"), "args[0]", "Exception", "plain data"),
+    (int, "args[0]", "type", "plain data"),
+    (iter([]), "args[0]", "list_iterator", "plain data"),
+]
+
+
+@pytest.mark.parametrize(("value", "path", "kind", "advice"), REFUSED, ids=[row[1] + " " + row[2] for row in REFUSED])
+def test_refused_with_its_place_and_what_to_do(value: Any, path: str, kind: str, advice: str) -> None:
+    with pytest.raises(EncodeError) as caught:
+        encode_call((value,), {})
+    assert caught.value.path == path
+    assert caught.value.type_name.endswith(kind)
+    assert str(caught.value).startswith(f"{path} is a {caught.value.type_name} and cannot travel: ")
+    assert advice in str(caught.value)
+
+
+def test_places_in_keyword_arguments_and_results() -> None:
+    with pytest.raises(EncodeError, match=r"^kwargs\['depth'\]\['x'\] is a"):
+        encode_call((1,), {"depth": {"x": object()}})
+    with pytest.raises(EncodeError, match=r"^result\[0\] is a"):
+        encode([object()], name="result")
+
+
+def test_deep_and_circular_values_are_refused() -> None:
+    circular: list[Any] = [1]
+    circular.append(circular)
+    deep: Any = ()
+    for _ in range(5000):
+        deep = (deep,)
+    for value in (circular, deep, {"a": circular}):
+        with pytest.raises(EncodeError, match=r"^value is a .* nested deeper than"):
+            encode(value)
+
+
+def test_a_packer_that_failed_is_not_used_again() -> None:
+    for _ in range(3):
+        with pytest.raises(EncodeError):
+            encode([b"left over" * 10, object()])
+        assert encode([1]) == msgpack.packb([1])
+
+
+def test_threads_do_not_share_a_packer() -> None:
+    wrong: list[Any] = []
+
+    def work(number: int) -> None:
+        value = [(number, i) for i in range(50)]
+        wrong.extend(1 for _ in range(200) if decode(encode(value)) != value)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_limits_count_bytes_on_both_sides() -> None:
+    data = encode(b"x" * 100)
+    assert encode(b"x" * 100, limit=len(data)) == data
+    assert decode(data, limit=len(data)) == b"x" * 100
+    for call in (
+        lambda: encode(b"x" * 100, limit=len(data) - 1),
+        lambda: decode(data, limit=len(data) - 1),
+        lambda: encode_call((b"x" * 100,), {}, limit=100),
+        lambda: decode_call(encode_call((b"x" * 100,), {}), limit=100),
+        lambda: encode(bytes(MAX)),
+    ):
+        with pytest.raises(TooLarge) as caught:
+            call()
+        assert caught.value.size > caught.value.limit
+
+
+def marked(code: int, *fields: Any) -> bytes:
+    return msgpack.packb([msgpack.ExtType(code, b""), *fields])
+
+
+HOSTILE = {
+    "empty": b"",
+    "never used": b"\xc1",
+    "trailing": encode(1) + b"\0",
+    "trailing after marks": encode((1,)) + b"\0",
+    "cut": encode([1, 2])[:-1],
+    "array of 4 G": b"\xdd\xff\xff\xff\xff",
+    "map of 4 G": b"\xdf\xff\xff\xff\xff",
+    "bytes of 4 G": b"\xc6\xff\xff\xff\xff",
+    "deep arrays": b"\x91" * 100_000 + b"\xc0",
+    "deep tuples": b"\x92\xc7\x00\x01" * 100_000 + b"\xc0",
+    "bad utf-8": b"\xa1\xff",
+    "list as key": b"\x81\x90\x01",
+    "set in set": marked(2, []),
+    "mark alone": b"\xc7\x00\x01",
+    "mark as value": msgpack.packb({"a": msgpack.ExtType(1, b"")}),
+    "mark as key": b"\x81\xc7\x00\x01\x01",
+    "mark in second place": msgpack.packb([1, msgpack.ExtType(1, b"")]),
+    "mark twice": marked(1, msgpack.ExtType(1, b"")),
+    "mark with payload": msgpack.packb([msgpack.ExtType(1, b"x")]),
+    "long form of a mark": b"\x91\xc8\x00\x00\x01",
+    "unknown mark": marked(99),
+    "unknown extension": msgpack.packb(msgpack.ExtType(42, b"abcd")),
+    "timestamp far away": b"\xc7\x0c\xff" + b"\xff" * 12,
+    "int from text": marked(4, "9"),
+    "complex from text": marked(5, "1", 2.0),
+    "year 0": marked(6, 0, 1, 1, 0, 0, 0, 0, 0),
+    "pickled datetime": marked(6, b"\x07\xe8\x01\x01\0\0\0\0\0\0", None),
+    "offset of days": marked(6, 2024, 1, 1, 0, 0, 0, 0, 0, 10**12, None),
+    "offset too big": marked(6, 2024, 1, 1, 0, 0, 0, 0, 0, 2**64 - 1, None),
+    "zone outside": marked(6, 2024, 1, 1, 0, 0, 0, 0, 0, 0, "../../etc/passwd"),
+    "zone absolute": marked(8, 1, 0, 0, 0, 0, None, "/etc/passwd"),
+    "zone is a folder": marked(8, 1, 0, 0, 0, 0, None, "Europe"),
+    "no zone at all": marked(8, 1, 0, 0, 0, 0, None, None),
+    "half a zone": marked(8, 1, 0, 0, 0, 0, 0),
+    "day 32": marked(7, 2024, 1, 32),
+    "timedelta nan": marked(9, math.nan, 0, 0),
+    "timedelta huge": marked(9, 2**63, 0, 0),
+    "short uuid": marked(10, b"1234"),
+    "uuid from text": marked(10, "1" * 16),
+    "decimal": marked(11, "0x10"),
+    "decimal exponent": marked(11, "1e" + "9" * 30),
+    "unknown path": marked(12, "os.system", "ls"),
+    "array of objects": marked(13, "|O", [1], bytes(8)),
+    "array of objects by name": marked(13, "object", [1], bytes(8)),
+    "array of records": marked(13, "i4,O", [1], bytes(12)),
+    "array too short": marked(13, "<f8", [2], bytes(8)),
+    "array too long": marked(13, "<f8", [1], bytes(16)),
+    "array negative": marked(13, "<f8", [-1, -1], bytes(8)),
+    "array overflow": marked(13, "<f8", [2**62, 0], b""),
+    "array with a bool side": marked(13, "<f8", [True], bytes(8)),
+    "array of many sides": marked(13, "<f8", [1] * 65, bytes(8)),
+    "array with huge items": marked(13, "<U999999999", [0], b""),
+    "array with odd width": marked(13, "<f3", [1], bytes(3)),
+    "array of unknown unit": marked(13, "<M8[foo]", [1], bytes(8)),
+    "array of long doubles": marked(13, "<f16", [1], bytes(16)),
+    "array without fields": marked(13),
+    "scalar of objects": marked(14, "|O", bytes(8)),
+    "scalar too short": marked(14, "<f8", b""),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_bytes_raise_only_decode_error(data: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(data)
+    assert len(str(caught.value)) < 300
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=500, deadline=None)
+def test_random_bytes(data: bytes) -> None:
+    survives(data)
+
+
+# Marks, containers and the dtype of an array in random order: most are almost right.
+PIECES = st.one_of(
+    st.integers(0, 16).map(lambda code: b"\xc7\x00" + bytes([code])),
+    st.integers(0x80, 0x9F).map(lambda byte: bytes([byte])),
+    st.one_of(st.integers(), st.text(max_size=4), st.floats(), st.binary(max_size=16)).map(encode),
+    st.sampled_from(["<f8", "|O", "<U2", "<M8[s]", "UTC", "Europe", "path"]).map(encode),
+)
+
+
+@given(st.lists(PIECES, max_size=12).map(b"".join))
+@settings(max_examples=500, deadline=None)
+def test_random_pieces(data: bytes) -> None:
+    survives(data)
+
+
+@given(VALUES, st.data())
+@settings(max_examples=500, deadline=None)
+def test_mutated_values(value: Any, draw: st.DataObject) -> None:
+    data = bytearray(encode(value))
+    for _ in range(draw.draw(st.integers(1, 4))):
+        position = draw.draw(st.integers(0, len(data)))
+        data[position : position + draw.draw(st.integers(0, 2))] = draw.draw(st.binary(max_size=3))
+    survives(bytes(data))
+
+
+def survives(data: bytes) -> None:
+    """Either DecodeError or a value of the known types, which can then be packed again."""
+    for read in (decode, decode_call):
+        try:
+            value = read(data)
+        except DecodeError:
+            continue
+        encode(value)
+
+
+@pytest.mark.parametrize("value", [1, [], [[]], [[], {}, 1], [{}, {}], [[], {1: 2}], ((), {}), {"a": 1}])
+def test_a_value_that_is_not_a_call(value: Any) -> None:
+    with pytest.raises(DecodeError, match="not the arguments of a call"):
+        decode_call(encode(value))
+
+
+def test_a_call_is_plain_msgpack() -> None:
+    assert encode_call((b"x", 1), {"depth": 2}) == msgpack.packb([[b"x", 1], {"depth": 2}])
+
+
+def test_codes_on_the_wire_do_not_change() -> None:
+    assert encode((1, 2)).hex() == "93c700010102"
+    assert encode(uuid.UUID(int=1)).hex() == "92c7000ac410" + "00" * 15 + "01"
+    assert sorted(codec.BUILDERS) == list(range(1, 15))
+
+
+LAZY = """
+import sys
+from pullet_broker.codec import decode, encode
+from datetime import date
+import enum
+Kind = enum.Enum("Kind", "A")
+value = {"a": [1, (2, {3}), 2**80, date(2024, 1, 1)]}
+assert decode(encode(value)) == value
+try:
+    encode(Kind.A)
+except TypeError:
+    pass
+assert "numpy" not in sys.modules
+"""
+
+WITHOUT = """
+import sys
+sys.modules["numpy"] = None
+from pullet_broker.codec import decode
+try:
+    decode(bytes.fromhex(sys.argv[1]))
+except ValueError as error:
+    assert "pip install numpy" in str(error), error
+else:
+    raise SystemExit("no error")
+"""
+
+
+def run(program: str, *args: str) -> None:
+    path = str(pathlib.Path(codec.__file__).parents[1])
+    program = f"import sys; sys.path.insert(0, {path!r})\n{program}"
+    done = subprocess.run([sys.executable, "-c", program, *args], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_numpy_is_imported_only_for_arrays() -> None:
+    run(LAZY)
+
+
+def test_an_array_without_numpy_says_what_to_install() -> None:
+    run(WITHOUT, encode(np.zeros(2)).hex())

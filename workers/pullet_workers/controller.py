@@ -1,0 +1,247 @@
+"""The keeper of a pool: as many workers as wanted, the jobs of the dead issued again, the dead replaced.
+
+It is in no data path: callers and workers go on without it, and what it does at once the beats do within a lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pullet_broker.backoff import Backoff
+from pullet_broker.errors import EngineFailed, ServerError
+from pullet_broker.link import Link
+from pullet_broker.moves.life import beat
+
+from pullet_workers.heart import bury_consumer, tend
+from pullet_workers.spec import PoolSpec
+
+log = logging.getLogger("pullet.pool")
+
+RECONCILE_S = 1.0
+SETTLED_S = 10.0
+"""A worker that lived this long is no sign of a crash loop."""
+
+
+class Worker(Protocol):
+    """What the controller needs of a worker; `cluster.RayWorker` is one."""
+
+    name: str
+
+    async def wait_ready(self) -> dict[str, Any]: ...
+    async def wait_closed(self) -> None: ...
+    async def status(self) -> dict[str, Any]: ...
+    async def drain(self, timeout_s: float) -> bool: ...
+    def kill(self) -> None: ...
+
+
+class Cluster(Protocol):
+    """What the controller needs of a cluster; `cluster.RayCluster` is one."""
+
+    def start_worker(self, spec: PoolSpec, name: str) -> Worker: ...
+    def find_workers(self, spec: PoolSpec) -> list[Worker]: ...
+    def is_node_alive(self, node: str) -> bool: ...
+    def is_job_over(self, job: str) -> bool: ...
+
+
+@dataclass(eq=False)
+class Member:
+    """A worker, as the controller sees it."""
+
+    worker: Worker
+    state: str = "starting"
+    """starting, ready, leaving"""
+    node: str | None = None
+    pid: int | None = None
+    started: float = 0.0
+
+
+class Controller:
+    """Runs in a thread with an event loop of its own; the methods may be called from any thread."""
+
+    def __init__(self, spec: PoolSpec, cluster: Cluster, on_over: Callable[[], None] = lambda: None) -> None:
+        self._spec, self._cluster, self._on_over = spec, cluster, on_over
+        self._wanted = spec.workers
+        self._members: dict[str, Member] = {}
+        self._watches: set[asyncio.Task[None]] = set()
+        self._link = Link(spec.address, f"pullet:{spec.queue.name}:controller")
+        self._name = f"controller.{os.urandom(3).hex()}"
+        self._backoff = Backoff(first_s=1.0, most_s=60.0)
+        self._resume_at = 0.0
+        self._failure: EngineFailed | None = None
+        self._stopping = False
+        self._orphaned = False
+        self._loop = asyncio.new_event_loop()
+        self._changed = asyncio.Condition()
+        self._link_free = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="pullet-controller", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_ready(self) -> None:
+        """Until one worker is ready. Raises `EngineFailed` as soon as an engine could not be built."""
+        self._call(self._await_ready())
+
+    def status(self) -> list[dict[str, Any]]:
+        """One record a worker: name, state, and what the worker says of itself."""
+        return self._call(self._status())
+
+    def stop(self) -> None:
+        """Drain and end all workers, then the loop."""
+        self._call(self._ask_to_stop())
+        self._thread.join()
+
+    def _call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    # -- the loop
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._main())
+        self._loop.close()
+        self._link.close()
+        if self._orphaned:
+            self._on_over()
+
+    async def _main(self) -> None:
+        for worker in self._cluster.find_workers(self._spec):
+            self._watch(Member(worker))
+        while not self._stopping:
+            self._fill_up()
+            await asyncio.to_thread(self._tick)
+            await self._wait(RECONCILE_S)
+            if self._spec.owner_job and self._cluster.is_job_over(self._spec.owner_job):
+                self._orphaned = self._stopping = True
+        await self._end_all()
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Until something changes, at most `timeout_s`."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout_s)
+            except asyncio.TimeoutError:
+                return
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _fill_up(self) -> None:
+        while len(self._members) < self._wanted and time.monotonic() >= self._resume_at:
+            name = f"{self._spec.queue.name}-{os.urandom(2).hex()}"
+            self._watch(Member(self._cluster.start_worker(self._spec, name)))
+
+    def _watch(self, member: Member) -> None:
+        member.started = time.monotonic()
+        self._members[member.worker.name] = member
+        task = self._loop.create_task(self._follow(member))
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
+
+    async def _follow(self, member: Member) -> None:
+        """The life of one worker, from its start to the moment when its jobs are issued again."""
+        closed = self._loop.create_task(member.worker.wait_closed())
+        try:
+            about = await member.worker.wait_ready()
+            member.state, member.node, member.pid = "ready", about["node"], about["pid"]
+            await self._notify()
+            await closed
+        except EngineFailed as error:
+            self._failure = error
+            log.error("an engine failed", extra={"queue": self._spec.queue.name, "worker": member.worker.name})
+        except Exception as error:  # Ray says in many ways that a process is gone
+            log.warning("a worker is gone", extra={"worker": member.worker.name, "error": str(error)})
+        closed.cancel()
+        await self._replace(member)
+
+    async def _replace(self, member: Member) -> None:
+        jobs = await asyncio.to_thread(self._bury, member)
+        if time.monotonic() - member.started < SETTLED_S and not jobs and member.state != "leaving":
+            self._resume_at = time.monotonic() + self._backoff.next_s()
+        else:
+            self._backoff.reset()
+        del self._members[member.worker.name]
+        member.worker.kill()
+        await self._notify()
+
+    def _bury(self, member: Member) -> int:
+        """Issue the jobs of a worker's consumers again; says how many there were."""
+        blame = member.state != "leaving" and (member.node is None or self._cluster.is_node_alive(member.node))
+        jobs = 0
+        with self._link_free:
+            try:
+                for consumer, name in self._consumers().items():
+                    if name == member.worker.name:
+                        jobs += bury_consumer(self._link, self._spec.queue, consumer, blame=blame)
+            except ServerError as error:
+                log.warning("its jobs come back with the lease", extra={"error": str(error)})
+        return jobs
+
+    def _consumers(self) -> dict[str, str]:
+        """Consumer -> worker name, of all that are registered."""
+        flat = self._link.execute("HGETALL", self._spec.queue.keys.fixed("workers"))
+        records = zip(flat[::2], flat[1::2], strict=True)
+        return {consumer.decode(): str(json.loads(record).get("name")) for consumer, record in records}
+
+    def _tick(self) -> None:
+        """Vouch for the workers that Ray says are alive, and make a tick when nobody else does."""
+        with self._link_free:
+            try:
+                alive = {name for name, member in self._members.items() if member.state == "ready"}
+                vouched = [consumer for consumer, name in self._consumers().items() if name in alive]
+                beaten = self._link.run(beat(self._spec.queue, self._name, None, vouched=vouched))
+                tend(self._link, self._spec.queue, self._name, beaten)
+            except ServerError as error:
+                log.info("the controller waits for the server", extra={"error": str(error)})
+
+    async def _await_ready(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self._failure is not None or any(one.state == "ready" for one in self._members.values())
+            )
+        if self._failure is not None and not any(one.state == "ready" for one in self._members.values()):
+            raise self._failure
+
+    async def _status(self) -> list[dict[str, Any]]:
+        members = list(self._members.values())
+        answers = await asyncio.gather(*(self._ask(member) for member in members))
+        return [
+            {"name": member.worker.name, "state": member.state, "pid": member.pid, "node": member.node, **answer}
+            for member, answer in zip(members, answers, strict=True)
+        ]
+
+    async def _ask(self, member: Member) -> dict[str, Any]:
+        if member.state != "ready":
+            return {}
+        try:
+            return await asyncio.wait_for(member.worker.status(), 1.0)
+        except Exception as error:  # it is dying, which its watch sees and heals
+            return {"state": "silent", "error": str(error)}
+
+    async def _ask_to_stop(self) -> None:
+        self._stopping = True
+        await self._notify()
+
+    async def _end_all(self) -> None:
+        await asyncio.gather(*(self._end(member) for member in list(self._members.values())))
+        while self._watches:
+            await asyncio.wait(self._watches)
+
+    async def _end(self, member: Member) -> None:
+        """Let a worker finish its job and leave; one that is still starting, or does not answer, is killed."""
+        ready, member.state = member.state == "ready", "leaving"
+        try:
+            if ready and await member.worker.drain(self._spec.drain_s):
+                return
+        except Exception as error:
+            log.warning("a worker did not drain", extra={"worker": member.worker.name, "error": str(error)})
+        member.worker.kill()

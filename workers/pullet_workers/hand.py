@@ -1,0 +1,141 @@
+"""What a worker holds: entries queued, the one running, and outcomes not yet committed. No I/O, no clock.
+
+Two threads work on it. The loop takes, starts and finishes; the watchdog sets aside what waits behind a long job, to
+give it back, and commits what is finished. An entry leaves a deque by one `pop`, which is atomic: it is either started
+or given back, never both.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pullet_broker.job import Entry
+from pullet_broker.moves.cycle import Outcome
+
+
+@dataclass(slots=True)
+class Finished:
+    """An outcome, and when to run the job again if it is to be retried."""
+
+    outcome: Outcome
+    failed: bool = False
+    retry_after_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Aside:
+    """What the watchdog took out of the hand, until the server has it."""
+
+    queued: list[Entry] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.queued or self.finished)
+
+
+class Hand:
+    """The jobs of one worker."""
+
+    def __init__(self) -> None:
+        self._queued: deque[Entry] = deque()
+        self._finished: deque[Finished] = deque()
+        self._running: Entry | None = None
+        self._committing: list[Finished] = []
+        self._aside: list[Aside] = []
+        self._moving = threading.Lock()
+
+    @property
+    def queued(self) -> int:
+        return len(self._queued)
+
+    @property
+    def running(self) -> Entry | None:
+        return self._running
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._queued or self._running or self._aside)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        self._queued.extend(entries)
+
+    def start(self) -> Entry | None:
+        """The next entry to run, or None."""
+        try:
+            self._running = self._queued.popleft()
+        except IndexError:
+            self._running = None
+        return self._running
+
+    def finish(self, finished: Finished) -> None:
+        """The running entry has an outcome."""
+        self._finished.append(finished)
+        self._running = None
+
+    def commit(self, most: int) -> list[Finished]:
+        """Up to `most` outcomes to commit now; they are held until `committed`."""
+        with self._moving:
+            while self._finished and len(self._committing) < most:
+                self._committing.append(self._finished.popleft())
+            return list(self._committing)
+
+    def committed(self) -> None:
+        """The server has answered for them."""
+        self._committing = []
+
+    def set_aside(self) -> Aside:
+        """Watchdog: everything that waits, out of the loop's reach, until `put_away`."""
+        with self._moving:
+            aside = Aside(list(_drain(self._queued)), list(_drain(self._finished)))
+            if aside:
+                self._aside.append(aside)
+            return aside
+
+    def put_away(self, aside: Aside) -> None:
+        """The server has it."""
+        with self._moving:
+            self._aside.remove(aside)
+
+    def held(self) -> list[Entry]:
+        """Every entry that is ours as far as we know. Only the loop's thread may ask, with no take under way."""
+        with self._moving:
+            finished = [*self._committing, *self._finished]
+            entries = [*self._queued, *(one.outcome.entry for one in finished)]
+            for aside in self._aside:
+                entries += aside.queued + [one.outcome.entry for one in aside.finished]
+            if self._running is not None:
+                entries.append(self._running)
+            return entries
+
+    def drop(self, lost: Iterable[Entry]) -> None:
+        """Entries that are no longer ours: they are not run, and their outcomes are not sent."""
+        gone = {(entry.lane, entry.id) for entry in lost}
+        with self._moving:
+            for entry in [entry for entry in self._queued if (entry.lane, entry.id) in gone]:
+                self._queued.remove(entry)
+            for one in [one for one in self._finished if _place(one) in gone]:
+                self._finished.remove(one)
+            self._committing = [one for one in self._committing if _place(one) not in gone]
+
+    def clear(self) -> None:
+        """Drop everything: this consumer counts as dead."""
+        self.drop(self.held())
+
+
+T = TypeVar("T")
+
+
+def _drain(source: deque[T]) -> Iterable[T]:
+    while True:
+        try:
+            yield source.pop()
+        except IndexError:
+            return
+
+
+def _place(one: Finished) -> tuple[int, str]:
+    return one.outcome.entry.lane, one.outcome.entry.id

@@ -1,0 +1,100 @@
+"""The thread that beats: shows about once a second that the worker lives, and does a tick's work when it is its turn."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pullet_broker.address import Address
+from pullet_broker.errors import ServerError
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Standing
+from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap
+from pullet_broker.settings import Queue
+
+log = logging.getLogger("pullet.worker")
+
+
+class Heart:
+    """Beats under whatever name the worker has now, as long as `alive` says that its runner works."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        address: Address,
+        consumer: Callable[[], str | None],
+        record: Callable[[], str],
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
+        self._link = Link(address, f"pullet:{queue.name}:beat")
+        self._number = 0
+        self._told: tuple[str, str] | None = None
+        self._stop = threading.Event()
+        self._beaten = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="pullet-heart", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self._link.close()
+
+    def wait_for_beat(self, timeout_s: float) -> None:
+        """Wait until the next beat: how a paused worker passes the time."""
+        with self._beaten:
+            self._beaten.wait(timeout_s)
+
+    def unblock(self, connection_id: int) -> None:
+        """Wake a connection of this worker out of its blocking read."""
+        link = Link(self._link.address, "pullet:unblock")
+        try:
+            link.execute("CLIENT", "UNBLOCK", connection_id)
+        finally:
+            link.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._queue.lease.beat_s) and self._alive():
+            try:
+                self.beat_once()
+            except ServerError as error:
+                log.info("a beat was missed", extra={"queue": self._queue.name, "error": str(error)})
+            with self._beaten:
+                self._beaten.notify_all()
+
+    def beat_once(self) -> None:
+        """One beat, and the tick's work where this beat made the tick."""
+        consumer, record = self._consumer(), self._record()
+        if consumer is None:
+            return
+        self._number += 1
+        news = record if self._told and self._told != (consumer, record) else ""
+        beaten = self._link.run(beat(self._queue, consumer, self._number, news))
+        if beaten.standing is Standing.OK:
+            self._told = (consumer, record)
+            tend(self._link, self._queue, consumer, beaten)
+
+
+def tend(link: Link, queue: Queue, by: str, beaten: Beaten) -> None:
+    """What a tick asks for: recover the jobs of the dead, promote what is due."""
+    for dead in beaten.dead:
+        log.warning("a worker is silent and counts as dead", extra={"queue": queue.name, "consumer": dead})
+        bury_consumer(link, queue, dead, blame=True)
+    while beaten.due and link.run(promote(queue, by)) == REAPED:
+        continue
+
+
+def bury_consumer(link: Link, queue: Queue, consumer: str, *, blame: bool) -> int:
+    """Issue all jobs of a dead consumer again and forget it; says how many jobs there were."""
+    jobs = 0
+    while True:
+        reaped = link.run(reap(queue, consumer, blame=blame))
+        jobs += reaped.issued + reaped.buried
+        if not reaped.more:
+            break
+    link.run(forget(queue, consumer))
+    return jobs

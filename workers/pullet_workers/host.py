@@ -1,0 +1,87 @@
+"""The one actor class of pullet: a Ray actor around a plain `Runner`. Its methods only look and steer, so they always
+answer, whatever the engine is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from pullet_broker.errors import EngineFailed
+
+from pullet_workers.engine import describe
+from pullet_workers.runner import Runner
+from pullet_workers.spec import PoolSpec
+
+
+class Host:
+    """One worker. The engine is built in the runner's thread; `wait_ready` says when, or why not."""
+
+    def __init__(self, spec: PoolSpec, name: str) -> None:
+        import ray
+
+        context = ray.get_runtime_context()
+        self._node = context.get_node_id()
+        self._ready: Future[None] = Future()
+        self._closed: Future[None] = Future()
+        self._runner = Runner(
+            spec.queue,
+            spec.address,
+            lambda: ray.cloudpickle.loads(spec.engine)(),
+            name=name,
+            about={"node": self._node, "actor": context.get_actor_id()},
+            on_ready=lambda: self._ready.set_result(None),
+            on_end=self._end,
+        )
+        self._drain_s = spec.drain_s
+        self._runner.start()
+
+    async def wait_ready(self) -> dict[str, Any]:
+        """Where the worker runs, once its engine is built. Raises `EngineFailed`."""
+        await asyncio.wrap_future(self._ready)
+        return {"node": self._node, "pid": os.getpid()}
+
+    async def wait_closed(self) -> None:
+        """Ends when the worker has left. While it is pending, the caller learns at once of the process's death."""
+        await asyncio.wrap_future(self._closed)
+
+    async def status(self) -> dict[str, Any]:
+        """What the worker does now."""
+        runner = self._runner
+        return {
+            **asdict(runner.report),
+            "consumer": runner.consumer,
+            "holds": runner.holds,
+            "pid": os.getpid(),
+            "node": self._node,
+        }
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Finish the running job, give back the others, leave. See `Runner.drain`."""
+        return await asyncio.to_thread(self._runner.drain, timeout_s)
+
+    def __ray_shutdown__(self) -> None:
+        self._runner.drain(min(self._drain_s, 2.0))
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is None:
+            if not self._ready.done():
+                self._ready.set_result(None)
+            self._closed.set_result(None)
+            return
+        failed = engine_failed(error)
+        if not self._ready.done():
+            self._ready.set_exception(failed)
+        self._closed.set_exception(failed)
+
+
+def engine_failed(error: BaseException) -> EngineFailed:
+    """The error that a pool shows when a worker's engine, or its loop, ended with an exception."""
+    failure = describe(error)
+    return EngineFailed(
+        f"a worker could not start or go on: {failure.type_name}: {failure.text}\n\n{failure.traceback}",
+        type_name=failure.type_name,
+        remote_traceback=failure.traceback,
+    )

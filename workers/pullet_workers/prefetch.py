@@ -1,0 +1,32 @@
+"""How many jobs to take at once: as many as fit a budget of run time. No I/O, no clock."""
+
+from __future__ import annotations
+
+from pullet_broker.settings import Prefetch
+
+WEIGHT = 0.2
+"""Of the newest run time in the moving average."""
+CEILING = 4
+"""One run counts as at most this many budgets, so that a single long job does not slow the tiny ones for long."""
+
+
+class Pace:
+    """An exponentially weighted moving average of run times, and what follows from it."""
+
+    def __init__(self, prefetch: Prefetch) -> None:
+        self._budget_s, self._most = prefetch.budget_s, prefetch.most_jobs
+        self._mean_s: float | None = None
+
+    def ran(self, run_s: float, jobs: int = 1) -> None:
+        """`jobs` jobs took `run_s` seconds together."""
+        each = min(run_s / jobs, CEILING * self._budget_s)
+        weight = 1 - (1 - WEIGHT) ** jobs
+        self._mean_s = each if self._mean_s is None else self._mean_s + weight * (each - self._mean_s)
+
+    def want(self) -> int:
+        """Jobs to take now; one while nothing is known."""
+        if self._mean_s is None:
+            return 1
+        if self._mean_s * self._most <= self._budget_s:
+            return self._most
+        return max(1, int(self._budget_s / self._mean_s))
