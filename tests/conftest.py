@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
-
 from tests.support.leaks import check_keys, wait_until
 
 _numbers = itertools.count(1)

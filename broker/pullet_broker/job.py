@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pullet_broker.errors import DecodeError
 
@@ -81,7 +82,7 @@ def read_entry(raw: Sequence[object]) -> Entry:
             return Entry(where, name, job.decode(), method.decode(), args, client.decode(), opts.decode())
         return _read_long(where, name, dict(zip(fields[::2], fields[1::2], strict=True)))
     except (ValueError, DecodeError) as error:
-        job_id = next((b for a, b in zip(fields, fields[1:], strict=False) if a == b"id"), b"")
+        job_id = next((b for a, b in pairwise(fields) if a == b"id"), b"")
         return Entry(where, name, job_id.decode(errors="replace"), "", b"", "", "", problem=str(error))
 
 

@@ -2,29 +2,29 @@
 
 All keys of a queue share the hash tag `{<queue>}`, so that they live in one slot of a Redis Cluster.
 
-==================  =======  ===================================================  ===================  =================
-key                 type     holds                                                written by           ends
-==================  =======  ===================================================  ===================  =================
-jobs:again          stream   given back, or of the dead and not suspected          give_back, reap      entries deleted
-jobs:suspect        stream   jobs whose worker died with them in hand              reap, give_back      entries deleted
-jobs:high           stream   waiting and running, priority > 0                     submit, fail         entries deleted
-jobs                stream   waiting and running, priority 0                       submit, fail         entries deleted
-jobs:low            stream   waiting and running, priority < 0                     submit, fail         entries deleted
-delayed             zset     job id -> due time (ms of Redis TIME)                 submit, fail         promote, cancel
-parked              hash     job id -> packed fields of a delayed job              submit, fail         promote, cancel
-reply:<job>         string   the committed reply                                   whoever settles      TTL, or its reader
-inbox:<client>      stream   job id -> reply, one field a reply                    whoever settles      TTL, trimmed by client
-client:<client>     string   "<highest accepted number> <link>"                    submit               TTL
-blob:<job>          string   arguments over `Limits.blob_over`                     submit               whoever settles
-dead                stream   dead letters                                          fail, reap           capped
-workers             hash     consumer -> who it is (JSON)                          beat                 reap, forget
-beats               hash     consumer -> its own beat number                       beat                 forget
-missed              hash     consumer -> "<unchanged looks> <beat seen>"           beat (tick)          forget
-tick                string   who made the last tick                                beat                 TTL 0.9 s
-cancelled           zset     job id -> when it was asked to stop                   cancel               settle, tick
-stats               hash     counters                                              cycle, fail, reap    stays
-config              hash     schema, paused, backlog                               submit, beat         stays
-==================  =======  ===================================================  ===================  =================
+===============  ======  ============================================  =================  ======================
+key              type    holds                                         written by         ends
+===============  ======  ============================================  =================  ======================
+jobs:again       stream  given back, or of the dead and not suspected  give_back, reap    entries deleted
+jobs:suspect     stream  jobs whose worker died with them in hand      reap, give_back    entries deleted
+jobs:high        stream  waiting and running, priority > 0             submit, fail       entries deleted
+jobs             stream  waiting and running, priority 0               submit, fail       entries deleted
+jobs:low         stream  waiting and running, priority < 0             submit, fail       entries deleted
+delayed          zset    job id -> due time (ms of Redis TIME)         submit, fail       promote, cancel
+parked           hash    job id -> packed fields of a delayed job      submit, fail       promote, cancel
+reply:<job>      string  the committed reply                           whoever settles    TTL, or its reader
+inbox:<client>   stream  job id -> reply, one field a reply            whoever settles    TTL, trimmed by client
+client:<client>  string  "<highest accepted number> <link>"            submit             TTL
+blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles
+dead             stream  dead letters                                  fail, reap         capped
+workers          hash    consumer -> who it is (JSON)                  beat               reap, forget
+beats            hash    consumer -> its own beat number               beat               forget
+missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
+tick             string  who made the last tick                        beat               TTL 0.9 s
+cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
+stats            hash    counters                                      cycle, fail, reap  stays
+config           hash    schema, paused, backlog                       submit, beat       stays
+===============  ======  ============================================  =================  ======================
 
 Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, and `delayed`,
 `parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import hiredis
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError
 from redis.retry import Retry
 
 from pullet_broker.address import Address
@@ -62,7 +63,7 @@ class Link:
     def send(self, *commands: Sequence[Arg]) -> None:
         """Write commands without waiting for their replies; read one `receive()` for each."""
         self.open()
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]
+        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
         try:
             self._connection.send_packed_command(packed, check_health=False)
         except (redis.RedisError, OSError) as error:
@@ -90,7 +91,8 @@ class Link:
 
     def run(self, call: Call[T]) -> T:
         """One script call. A script that the server does not know is loaded and called: nothing had run."""
-        return self.run_all([call])[0]
+        answer: T = self.run_all([call])[0]
+        return answer
 
     def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Several calls in one round trip; the first error is raised after all replies are read."""
@@ -138,11 +140,12 @@ class Link:
     def _translated(self, error: Exception) -> PulletError:
         where = str(self.address)
         text = str(error)
-        if isinstance(error, redis.exceptions.NoScriptError):
+        if isinstance(error, NoScriptError):
             return ScriptMissing("the server does not know a script", server=where)
-        if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
+        if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
             return ServerFull(
-                f"{where} is at its maxmemory and takes no new jobs; raise maxmemory or let workers drain it", server=where
+                f"{where} is at its maxmemory and takes no new jobs; raise maxmemory or let workers drain it",
+                server=where,
             )
         if isinstance(error, redis.AuthenticationError) or _is_refusal(text):
             return ServerRefused(f"{where} refused: {text}; check user, password and ACL rights", server=where)
@@ -162,4 +165,6 @@ def _is_refusal(text: str) -> bool:
 
 def _is_passing(text: str) -> bool:
     """Errors of a server that is loading, failing over or short of disk: it will answer again."""
-    return text.startswith(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED force", "MISCONF"))
+    return text.startswith(
+        ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED force", "MISCONF")
+    )

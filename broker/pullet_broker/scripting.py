@@ -16,14 +16,14 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pullet_broker.keys import LANE_KEYS, Keys
 
 T = TypeVar("T")
-Arg = Union[str, bytes, int, float]
+Arg: TypeAlias = "str | bytes | int | float"
 
 NAMES = (
     "submit",
@@ -71,7 +71,7 @@ class Call(Generic[T]):
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> Script:
     """The script `scripts/<name>.lua`, with the shared parts it uses in front."""
     source = (files("pullet_broker") / "scripts" / f"{name}.lua").read_text()
@@ -108,8 +108,6 @@ def key_names(keys: Keys, names: Sequence[str]) -> list[str]:
 def fixed_keys(script: Script, keys: Keys) -> tuple[str, ...]:
     """`key_names` of a script whose KEYS are all fixed ones; remembered, because they never change."""
     return tuple(key_names(keys, script.keys))
-
-
 
 
 def _prelude(keys: Sequence[str], args: Sequence[str]) -> str:

@@ -6,6 +6,12 @@
 The workers are started with `from pullet_workers import Pool`.
 """
 
+from pullet.client import Client
+from pullet.connecting import connect
+from pullet.future import Future
+from pullet.options import Options
+from pullet.resolve import RemoteTraceback, register_error
+from pullet.results import Results
 from pullet_broker.errors import (
     ClientClosed,
     DecodeError,
@@ -30,13 +36,6 @@ from pullet_broker.errors import (
     WorkerLost,
 )
 from pullet_broker.settings import Lease, Lifetimes, Limits, Prefetch, Queue
-
-from pullet.client import Client
-from pullet.connecting import connect
-from pullet.future import Future
-from pullet.options import Options
-from pullet.resolve import RemoteTraceback, register_error
-from pullet.results import Results
 
 __version__ = "0.1.0"
 

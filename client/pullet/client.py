@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import functools
 import os
@@ -11,13 +12,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import wait as wait_for_futures
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from pullet_broker.address import Address
-from pullet_broker.codec import encode_call
-from pullet_broker.errors import ClientClosed, JobLost, PulletError
-from pullet_broker.job import new_job_id
-from pullet_broker.link import Link
-from pullet_broker.moves.life import cancel
-from pullet_broker.settings import Queue
 from typing_extensions import Self
 
 from pullet.future import Future
@@ -28,6 +22,13 @@ from pullet.receiver import Receiver
 from pullet.resolve import resolve
 from pullet.results import Results
 from pullet.sender import Sender
+from pullet_broker.address import Address
+from pullet_broker.codec import encode_call
+from pullet_broker.errors import ClientClosed, JobLost, PulletError
+from pullet_broker.job import new_job_id
+from pullet_broker.link import Link
+from pullet_broker.moves.life import cancel
+from pullet_broker.settings import Queue
 
 E = TypeVar("E")
 P = ParamSpec("P")
@@ -49,6 +50,7 @@ class Client(Generic[E]):
         self._methods = Methods(engine)
         self._options = DEFAULT
         self._core = Core(queue, address)
+        self._shared = False
 
     @property
     def queue(self) -> str:
@@ -89,7 +91,7 @@ class Client(Generic[E]):
 
         `ordered=False` yields each result as it comes. `return_exceptions=True` yields errors instead of raising.
         """
-        call = functools.partial(self.submit, method, **(kwargs or {}))  # type: ignore[arg-type]
+        call = functools.partial(self.submit, method, **(kwargs or {}))
         return Results(call, items, window=window, ordered=ordered, return_exceptions=return_exceptions)
 
     def options(self, **options: Any) -> Self:
@@ -103,8 +105,14 @@ class Client(Generic[E]):
         return self._core.flush(timeout)
 
     def close(self, wait: bool = True) -> None:
-        """Wait for the open jobs (unless `wait` is False: they are cancelled), then let go of everything."""
-        self._core.close(wait)
+        """Wait for the open jobs (unless `wait` is False: they are cancelled), then let go of everything.
+
+        A client that was unpickled shares its connections with the others of its process: it only flushes.
+        """
+        if self._shared:
+            self._core.flush(CLOSE_S)
+        else:
+            self._core.close(wait)
 
     def __enter__(self) -> Self:
         return self
@@ -120,8 +128,16 @@ class Client(Generic[E]):
 
 
 def _connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:
-    client: Client[Any] = Client(engine, queue, address)
-    client._options = options
+    """A client in the process that unpickles it. Ray opens one with every task: all of a queue share one core."""
+    client: Client[Any] = Client.__new__(Client)
+    client._engine, client._queue, client._address, client._options = engine, queue, address, options
+    client._methods = Methods(engine)
+    client._shared = True
+    with _sharing:
+        core = _shared_cores.get((queue.name, address))
+        if core is None:
+            core = _shared_cores[queue.name, address] = Core(queue, address)
+    client._core = core
     return client
 
 
@@ -224,6 +240,15 @@ def _lost(job: str) -> JobLost:
 
 
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
+_shared_cores: dict[tuple[str, Address], Core] = {}
+_sharing = threading.Lock()
+
+
+@atexit.register
+def _flush_all() -> None:
+    """What was submitted is stored before the process ends, also when nobody waits for the outcome."""
+    for core in list(_cores):
+        core.flush(CLOSE_S)
 
 
 def _after_fork() -> None:

@@ -7,12 +7,11 @@ import re
 import warnings
 from typing import Any, TypeVar
 
+from pullet.client import Client
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
 from pullet_broker.inspection import inspect_server
 from pullet_broker.settings import Queue
-
-from pullet.client import Client
 
 E = TypeVar("E")
 

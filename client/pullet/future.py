@@ -43,5 +43,7 @@ class Future(concurrent.futures.Future[R]):
         return True
 
     def __repr__(self) -> str:
-        state = "cancelled" if self.cancelled() else "done" if self.done() else "accepted" if self.accepted else "sending"
+        state = (
+            "cancelled" if self.cancelled() else "done" if self.done() else "accepted" if self.accepted else "sending"
+        )
         return f"<pullet.Future {self.job_id} {state}>"

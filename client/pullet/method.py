@@ -36,7 +36,7 @@ class Methods:
         bound = getattr(self.engine, name)
         if not isinstance(method, str) and _plain(method) is not _plain(bound):
             raise UnknownMethod(
-                f"{getattr(method, '__qualname__', method)} is not a method of {self.engine.__name__}; connect to its queue",
+                f"{getattr(method, '__qualname__', method)} is no method of {self.engine.__name__}: use its own queue",
                 method=name,
             )
         return Method(name, bound if isinstance(own, (staticmethod, classmethod)) else functools.partial(bound, None))

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from pullet.future import Future
 from pullet_broker.job import Job
 from pullet_broker.moves.submit import EMPTY, Answer, Submitted
 from pullet_broker.settings import Limits
-
-from pullet.future import Future
 
 KEPT_S = 5.0
 """How long accepted jobs are kept to be sent again: more than what a server with `everysec` can forget."""

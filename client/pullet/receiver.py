@@ -7,15 +7,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pullet.outbox import Pending
+from pullet.resolve import resolve
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
-
-from pullet.outbox import Pending
-from pullet.resolve import resolve
 
 log = logging.getLogger("pullet.client")
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pullet.future import Future
 from pullet_broker.codec import decode
 from pullet_broker.errors import (
     DecodeError,
@@ -24,8 +25,6 @@ from pullet_broker.errors import (
 )
 from pullet_broker.reply import Failure, Reply, read_failure, read_reply
 from pullet_broker.settings import Limits
-
-from pullet.future import Future
 
 _registered: dict[str, type[Exception]] = {}
 
@@ -142,5 +141,3 @@ def _builtin(type_name: str) -> type[Exception] | None:
 def _cancel(future: Future[Any]) -> None:
     if concurrent.futures.Future.cancel(future):
         future.set_running_or_notify_cancel()
-
-

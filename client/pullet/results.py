@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 from pullet.future import Future
@@ -29,7 +29,7 @@ class Results(Generic[R]):
     ) -> None:
         if window < 1:
             raise ValueError(f"window={window}: expected at least 1 job in flight")
-        self._length = len(items) if hasattr(items, "__len__") else None
+        self._length = len(items) if isinstance(items, Sized) else None
         self._submit, self._items = submit, iter(items)
         self._return_exceptions = return_exceptions
         self._flight: _Flight[R] = _InOrder() if ordered else _AsDone()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
+from pullet.outbox import Outbox, Pending
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ClientClosed, PulletError, QueueFull, SchemaMismatch, ServerError, ServerUnavailable
@@ -19,8 +20,6 @@ from pullet_broker.link import Link, ScriptMissing
 from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
-
-from pullet.outbox import Outbox, Pending
 
 log = logging.getLogger("pullet.client")
 

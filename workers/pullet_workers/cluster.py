@@ -8,10 +8,10 @@ import os
 from typing import Any
 
 import ray
+from ray._private import state
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from pullet_broker.errors import EngineFailed
-
 from pullet_workers.host import Host
 from pullet_workers.spec import PoolSpec
 
@@ -78,7 +78,8 @@ class RayCluster:
         """The workers of this pool that an earlier incarnation of its controller had started."""
         prefix = actor_name(spec, "")
         found = []
-        for entry in ray.util.list_named_actors(all_namespaces=True):
+        listed: list[Any] = ray.util.list_named_actors(all_namespaces=True)
+        for entry in listed:
             name = entry["name"]
             if entry["namespace"] == NAMESPACE and name.startswith(prefix) and not name.endswith(":controller"):
                 try:
@@ -93,7 +94,7 @@ class RayCluster:
     def is_job_over(self, job: str) -> bool:
         """Has the driver that owns the pool ended? Asked of a private table; unknown counts as no."""
         try:
-            table = ray._private.state.jobs()
+            table = state.jobs()
         except (AttributeError, RayError) as error:
             log.debug("cannot see Ray's jobs", extra={"error": str(error)})
             return False
@@ -104,9 +105,9 @@ def actor_name(spec: PoolSpec, name: str) -> str:
     return f"pullet:{spec.queue.name}:{name}"
 
 
-def start_local_ray(cpus: float) -> None:
+def start_local_ray(cpus: float, log_to_driver: bool = True) -> None:
     """A Ray cluster of this machine only, which ends with this process; `cpus` are promised to the workers, also on a
-    machine with fewer."""
+    machine with fewer. `log_to_driver`: show what workers print."""
     os.environ.setdefault("RAY_worker_niceness", "0")  # else the beats run at nice +15
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -114,5 +115,6 @@ def start_local_ray(cpus: float) -> None:
         num_cpus=max(os.cpu_count() or 1, int(cpus + 0.999)),
         include_dashboard=False,
         logging_level=logging.ERROR,
+        log_to_driver=log_to_driver,
         namespace=NAMESPACE,
     )

@@ -10,7 +10,6 @@ from pullet_broker.job import Entry
 from pullet_broker.moves.cycle import Outcome, cycle, fail
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
-
 from pullet_workers.engine import Done
 from pullet_workers.hand import Finished
 from pullet_workers.opts import read_opts
@@ -41,8 +40,6 @@ def commits(
     high_first: bool = False,
 ) -> list[Call[Any]]:
     """One `fail` for each job that raised, then one `cycle` for the others, which also takes `want` jobs."""
-    failed = [
-        fail(queue, consumer, one.outcome, retry_after_ms=one.retry_after_ms) for one in finished if one.failed
-    ]
+    failed = [fail(queue, consumer, one.outcome, retry_after_ms=one.retry_after_ms) for one in finished if one.failed]
     outcomes = [one.outcome for one in finished if not one.failed]
     return [*failed, cycle(queue, consumer, outcomes, want, alone=alone, high_first=high_first)]

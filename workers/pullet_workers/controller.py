@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,6 @@ from pullet_broker.backoff import Backoff
 from pullet_broker.errors import EngineFailed, ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.life import beat
-
 from pullet_workers.heart import bury_consumer, tend
 from pullet_workers.spec import PoolSpec
 
@@ -46,7 +45,7 @@ class Cluster(Protocol):
     """What the controller needs of a cluster; `cluster.RayCluster` is one."""
 
     def start_worker(self, spec: PoolSpec, name: str) -> Worker: ...
-    def find_workers(self, spec: PoolSpec) -> list[Worker]: ...
+    def find_workers(self, spec: PoolSpec) -> Sequence[Worker]: ...
     def is_node_alive(self, node: str) -> bool: ...
     def is_job_over(self, job: str) -> bool: ...
 
@@ -92,7 +91,8 @@ class Controller:
 
     def status(self) -> list[dict[str, Any]]:
         """One record a worker: name, state, and what the worker says of itself."""
-        return self._call(self._status())
+        records: list[dict[str, Any]] = self._call(self._status())
+        return records
 
     def stop(self) -> None:
         """Drain and end all workers, then the loop."""

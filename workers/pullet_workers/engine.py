@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -77,8 +76,9 @@ class Engine:
         method = None if name.startswith("_") else getattr(self._engine, name, None)
         if not callable(method):
             raise _BadJob("method", f"the engine {type(self._engine).__name__} has no method {name!r}")
-        self._methods[name] = method
-        return method
+        found: Callable[..., Any] = method
+        self._methods[name] = found
+        return found
 
     def _failed(self, entry: Entry, error: BaseException, failure: Failure, started: float) -> Done:
         run_s = time.perf_counter() - started
@@ -122,9 +122,3 @@ def resolve_factory(factory: Factory | str) -> Factory:
     module, _, name = factory.partition(":")
     found: Any = functools.reduce(getattr, name.split("."), importlib.import_module(module))
     return found  # type: ignore[no-any-return]
-
-
-def process_name() -> str:
-    """Host and process, for names that people read."""
-    host = os.uname().nodename.split(".")[0]
-    return f"{''.join(c if c.isalnum() or c in '-_' else '-' for c in host)}-{os.getpid()}"

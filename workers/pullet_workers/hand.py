@@ -1,8 +1,8 @@
 """What a worker holds: entries queued, the one running, and outcomes not yet committed. No I/O, no clock.
 
-Two threads work on it. The loop takes, starts and finishes; the watchdog sets aside what waits behind a long job, to
-give it back, and commits what is finished. An entry leaves a deque by one `pop`, which is atomic: it is either started
-or given back, never both.
+Two threads work on it. The loop takes, starts and finishes; the courier fetches and commits beside a running job, and
+sets aside what waits behind a long one, to give it back. An entry leaves a deque by one `pop`, which is atomic: it is
+either started or given back, never both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Finished:
 
 @dataclass(slots=True)
 class Aside:
-    """What the watchdog took out of the hand, until the server has it."""
+    """What the courier took out of the hand, until the server has it."""
 
     queued: list[Entry] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
@@ -53,6 +53,11 @@ class Hand:
         return len(self._queued)
 
     @property
+    def finished(self) -> int:
+        """Outcomes not sent yet."""
+        return len(self._finished)
+
+    @property
     def running(self) -> Entry | None:
         return self._running
 
@@ -71,6 +76,11 @@ class Hand:
             self._running = None
         return self._running
 
+    def put_back(self, entry: Entry) -> None:
+        """The running entry could not be started after all: it is the next one again."""
+        self._queued.appendleft(entry)
+        self._running = None
+
     def finish(self, finished: Finished) -> None:
         """The running entry has an outcome."""
         self._finished.append(finished)
@@ -88,7 +98,7 @@ class Hand:
         self._committing = []
 
     def set_aside(self) -> Aside:
-        """Watchdog: everything that waits, out of the loop's reach, until `put_away`."""
+        """Courier: everything that waits, out of the loop's reach, until `put_away`."""
         with self._moving:
             aside = Aside(list(_drain(self._queued)), list(_drain(self._finished)))
             if aside:
@@ -99,6 +109,14 @@ class Hand:
         """The server has it."""
         with self._moving:
             self._aside.remove(aside)
+
+    def take_back(self, aside: Aside) -> None:
+        """The server could not be told: it is in hand again."""
+        with self._moving:
+            self._queued.extend(aside.queued)
+            self._finished.extend(aside.finished)
+            if aside in self._aside:
+                self._aside.remove(aside)
 
     def held(self) -> list[Entry]:
         """Every entry that is ours as far as we know. Only the loop's thread may ask, with no take under way."""

@@ -1,4 +1,4 @@
-"""The thread that beats: shows about once a second that the worker lives, and does a tick's work when it is its turn."""
+"""The thread that beats: shows about once a second that the worker lives, and does a tick's work in its turn."""
 
 from __future__ import annotations
 
@@ -48,14 +48,6 @@ class Heart:
         """Wait until the next beat: how a paused worker passes the time."""
         with self._beaten:
             self._beaten.wait(timeout_s)
-
-    def unblock(self, connection_id: int) -> None:
-        """Wake a connection of this worker out of its blocking read."""
-        link = Link(self._link.address, "pullet:unblock")
-        try:
-            link.execute("CLIENT", "UNBLOCK", connection_id)
-        finally:
-            link.close()
 
     def _run(self) -> None:
         while not self._stop.wait(self._queue.lease.beat_s) and self._alive():

@@ -9,8 +9,10 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
-from pullet_broker.errors import EngineFailed
+import ray
+import ray.cloudpickle as cloudpickle
 
+from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import describe
 from pullet_workers.runner import Runner
 from pullet_workers.spec import PoolSpec
@@ -20,8 +22,6 @@ class Host:
     """One worker. The engine is built in the runner's thread; `wait_ready` says when, or why not."""
 
     def __init__(self, spec: PoolSpec, name: str) -> None:
-        import ray
-
         context = ray.get_runtime_context()
         self._node = context.get_node_id()
         self._ready: Future[None] = Future()
@@ -29,7 +29,7 @@ class Host:
         self._runner = Runner(
             spec.queue,
             spec.address,
-            lambda: ray.cloudpickle.loads(spec.engine)(),
+            lambda: cloudpickle.loads(spec.engine)(),
             name=name,
             about={"node": self._node, "actor": context.get_actor_id()},
             on_ready=lambda: self._ready.set_result(None),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import ray
+from ray.actor import exit_actor
+from ray.exceptions import RayTaskError
 
 from pullet_workers.cluster import NAMESPACE, RayCluster, actor_name
 from pullet_workers.controller import Controller
@@ -15,7 +17,7 @@ class Keeper:
     """The actor: a plain `Controller`, and nothing that Ray must know."""
 
     def __init__(self, spec: PoolSpec) -> None:
-        self._controller = Controller(spec, RayCluster(), on_over=ray.actor.exit_actor)
+        self._controller = Controller(spec, RayCluster(), on_over=exit_actor)
         self._controller.start()
 
     def wait_ready(self) -> None:
@@ -51,7 +53,7 @@ class KeeperHandle:
         """Until one worker is ready; raises `EngineFailed`."""
         try:
             ray.get(self._actor.wait_ready.remote())
-        except ray.exceptions.RayTaskError as error:
+        except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
 
     def status(self) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import ray
+import ray.cloudpickle as cloudpickle
+
 from pullet import Client
 from pullet.connecting import queue_name
 from pullet_broker.address import Address
@@ -16,8 +18,8 @@ from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import ServerRefused
 from pullet_broker.inspection import inspect_server
 from pullet_broker.settings import Queue
-
 from pullet_workers.cluster import start_local_ray
+from pullet_workers.engine import resolve_factory
 from pullet_workers.keeper import KeeperHandle
 from pullet_workers.spec import PoolSpec, Resources
 
@@ -130,8 +132,6 @@ class Pool(Client[E]):
 
 
 def _pickled(engine: Callable[..., Any] | str) -> bytes:
-    from pullet_workers.engine import resolve_factory
-
     factory = (lambda: resolve_factory(engine)()) if isinstance(engine, str) else engine
-    data: bytes = ray.cloudpickle.dumps(factory)
+    data: bytes = cloudpickle.dumps(factory)  # pyright: ignore[reportPrivateImportUsage]
     return data

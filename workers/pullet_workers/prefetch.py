@@ -15,18 +15,19 @@ class Pace:
 
     def __init__(self, prefetch: Prefetch) -> None:
         self._budget_s, self._most = prefetch.budget_s, prefetch.most_jobs
-        self._mean_s: float | None = None
+        self.mean_s: float | None = None
+        """Seconds a job takes, as far as is known."""
 
     def ran(self, run_s: float, jobs: int = 1) -> None:
         """`jobs` jobs took `run_s` seconds together."""
         each = min(run_s / jobs, CEILING * self._budget_s)
         weight = 1 - (1 - WEIGHT) ** jobs
-        self._mean_s = each if self._mean_s is None else self._mean_s + weight * (each - self._mean_s)
+        self.mean_s = each if self.mean_s is None else self.mean_s + weight * (each - self.mean_s)
 
     def want(self) -> int:
         """Jobs to take now; one while nothing is known."""
-        if self._mean_s is None:
+        if self.mean_s is None:
             return 1
-        if self._mean_s * self._most <= self._budget_s:
+        if self.mean_s * self._most <= self._budget_s:
             return self._most
-        return max(1, int(self._budget_s / self._mean_s))
+        return max(1, int(self._budget_s / self.mean_s))

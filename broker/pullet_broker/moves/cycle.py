@@ -72,9 +72,7 @@ def _read_cycled(raw: Any) -> Cycled:
     return Cycled(Standing(standing), [n - 1 for n in fenced], [read_entry(entry) for entry in entries], dropped)
 
 
-def fail(
-    queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int | None
-) -> Call[str]:
+def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int | None) -> Call[str]:
     """End an attempt that raised: run it again after `retry_after_ms`, or for good with None.
 
     Answers DEAD, PARKED, CANCELLED or FENCED.
@@ -130,7 +128,9 @@ def read_waited(queue: Queue, raw: Any) -> list[Entry]:
     """The entries of a blocking read in the order of the lanes: COUNT is per stream, so there may be several."""
     lane_numbers = {name.encode(): number for number, name in enumerate(queue.keys.lanes, 1)}
     found = [
-        read_entry((lane_numbers[stream], entry_id, fields)) for stream, entries in raw or () for entry_id, fields in entries
+        read_entry((lane_numbers[stream], entry_id, fields))
+        for stream, entries in raw or ()
+        for entry_id, fields in entries
     ]
     return sorted(found, key=lambda entry: entry.lane)
 

@@ -23,7 +23,9 @@ class Beaten:
     """Delayed jobs are due: promote."""
 
 
-def beat(queue: Queue, consumer: str, number: int | None, record: str = "", vouched: Sequence[str] = ()) -> Call[Beaten]:
+def beat(
+    queue: Queue, consumer: str, number: int | None, record: str = "", vouched: Sequence[str] = ()
+) -> Call[Beaten]:
     """Show that `consumer` lives. `number` None: a watcher, which takes nothing and only makes ticks.
 
     `record` (JSON) registers the worker or replaces what is known of it; `vouched` are consumers known to live.

@@ -1,0 +1,24 @@
+"""Calls that the type checkers must refuse: each `type: ignore` that is not needed is an error itself."""
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+import pullet
+
+
+class Chess:
+    def eval(self, fen: str, depth: int = 12) -> int:
+        return len(fen) * depth
+
+
+class Other:
+    def eval(self, text: str) -> int:
+        return len(text)
+
+
+def wrong(client: pullet.Client[Chess]) -> None:
+    client.submit(Chess.eval, 3)  # type: ignore[call-overload]
+    client.submit(Chess.eval)  # type: ignore[call-overload]
+    client.submit(Chess.eval, "fen", dept=3)  # type: ignore[call-arg, arg-type]
+    client.submit(Other.eval, "text")  # type: ignore[call-overload]
+    client.map(Chess.eval, [1, 2])  # type: ignore[arg-type]

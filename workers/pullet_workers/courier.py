@@ -1,0 +1,117 @@
+"""The thread that runs errands beside the engine, on a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from pullet_broker.address import Address
+from pullet_broker.errors import ServerError
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import RETURNS, give_back
+from pullet_broker.settings import Queue
+from pullet_workers.commit import commits
+from pullet_workers.errands import Errand, Step
+from pullet_workers.exchange import Exchange
+from pullet_workers.hand import Aside, Hand
+
+log = logging.getLogger("pullet.worker")
+
+NOTHING: tuple[Step, ...] = ()
+
+
+class Courier:
+    """Follows the plan of the running job; a new plan replaces the one before. A lazy timer: a plan whose first step
+    lies in the future does not wake a thread that sleeps until an earlier moment."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        address: Address,
+        hand: Hand,
+        exchange: Exchange,
+        consumer: Callable[[], str],
+        on_trouble: Callable[[], None],
+    ) -> None:
+        self._queue, self._hand, self._exchange, self._consumer = queue, hand, exchange, consumer
+        self._on_trouble = on_trouble
+        self._link = Link(address, f"pullet:{queue.name}:errands")
+        self._changed = threading.Condition()
+        self._plan = NOTHING
+        self._sleeps_until: float | None = None  # None: awake; infinity: until somebody calls
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="pullet-courier", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def follow(self, plan: tuple[Step, ...]) -> None:
+        """Called by the loop when a job starts, or with `NOTHING` when there is none."""
+        self._plan = plan
+        until = self._sleeps_until
+        if plan and until is not None and plan[0].at < until:
+            with self._changed:
+                self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self._link.close()
+
+    def _run(self) -> None:
+        plan, place = NOTHING, 0
+        while not self._stopping:
+            if self._plan is not plan:
+                plan, place = self._plan, 0
+            step = plan[place] if place < len(plan) else None
+            if step is not None and step.at <= time.monotonic():
+                self._do(step.errand)
+                place += 1
+            else:
+                self._sleep(plan, step)
+
+    def _sleep(self, plan: tuple[Step, ...], step: Step | None) -> None:
+        with self._changed:
+            self._sleeps_until = step.at if step else float("inf")
+            if self._plan is plan and not self._stopping:  # else it changed before we were seen to sleep
+                self._changed.wait(None if step is None else max(0.0, step.at - time.monotonic()))
+            self._sleeps_until = None
+
+    def _do(self, errand: Errand) -> None:
+        try:
+            if errand is Errand.FREE:
+                self._free()
+            else:
+                self._swap(fetch=errand is Errand.FETCH)
+        except ServerError as error:
+            log.info("an errand failed", extra={"queue": self._queue.name, "error": str(error)})
+            self._on_trouble()
+
+    def _swap(self, fetch: bool) -> None:
+        with self._exchange.taking:
+            wanted = fetch and self._hand.running is not None and not self._hand.queued
+            self._exchange.run(self._link, int(wanted), alone=False)
+
+    def _free(self) -> None:
+        """Repeated until it is answered: giving back and committing twice changes nothing."""
+        aside = self._hand.set_aside()
+        while aside and not self._stopping:
+            try:
+                self._hand_in(aside)
+                self._hand.put_away(aside)
+                return
+            except ServerError as error:
+                log.info("cannot give back yet", extra={"queue": self._queue.name, "error": str(error)})
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, 0.2)
+
+    def _hand_in(self, aside: Aside) -> None:
+        if aside.finished:
+            self._link.run_all(commits(self._queue, self._consumer(), aside.finished, 0))
+        for start in range(0, len(aside.queued), RETURNS):
+            self._link.run(give_back(self._queue, self._consumer(), aside.queued[start : start + RETURNS]))

@@ -1,0 +1,41 @@
+"""Commit and take in one round trip, for the loop and for the courier: one of them at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import OUTCOMES, Cycled
+from pullet_broker.settings import Queue
+from pullet_workers.commit import commits
+from pullet_workers.hand import Hand
+
+log = logging.getLogger("pullet.worker")
+
+HIGH_EVERY = 4
+"""Every fourth take starts with the `high` lane, so that re-issued jobs do not starve urgent ones."""
+
+
+class Exchange:
+    """Holds the right to take. While somebody has it, nobody else takes, commits or compares."""
+
+    def __init__(self, queue: Queue, hand: Hand, consumer: Callable[[], str]) -> None:
+        self._queue, self._hand, self._consumer = queue, hand, consumer
+        self._takes = 0
+        self.taking = threading.Lock()
+
+    def run(self, link: Link, want: int, *, alone: bool) -> Cycled:
+        """Needs `taking`. When the link breaks, the outcomes stay in hand and go out again."""
+        finished = self._hand.commit(OUTCOMES)
+        self._takes += want > 0
+        calls = commits(
+            self._queue, self._consumer(), finished, want, alone=alone, high_first=self._takes % HIGH_EVERY == 0
+        )
+        cycled: Cycled = link.run_all(calls)[-1]
+        self._hand.committed()
+        if cycled.fenced:
+            log.warning("outcomes came too late", extra={"queue": self._queue.name, "jobs": len(cycled.fenced)})
+        self._hand.take(cycled.entries)
+        return cycled

@@ -1,0 +1,51 @@
+"""What a worker says of itself: to whoever asks it, and in Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pullet_broker.job import Entry
+from pullet_workers.engine import Done
+
+
+@dataclass
+class Report:
+    """State and counters of one worker. Times in seconds."""
+
+    state: str = "starting"
+    """starting, idle, busy, paused, draining, left, failed"""
+    done: int = 0
+    failed: int = 0
+    busy_s: float = 0.0
+    job: str | None = None
+    method: str | None = None
+    job_since: float | None = None
+    """When the job in hand was started, on the monotonic clock of the worker's host."""
+
+    def started(self, entry: Entry) -> None:
+        self.state, self.job, self.method, self.job_since = "busy", entry.job, entry.method, time.monotonic()
+
+    def finished(self, done: Done) -> None:
+        self.busy_s += done.run_s
+        self.job = self.method = self.job_since = None
+        if done.error is None:
+            self.done += 1
+        else:
+            self.failed += 1
+
+
+class Record:
+    """The JSON that stands for a worker in the `workers` hash."""
+
+    def __init__(self, name: str, about: dict[str, Any]) -> None:
+        self._fixed = {"name": name, "pid": os.getpid(), "host": os.uname().nodename, "since": round(time.time(), 3)}
+        self._fixed |= about
+
+    def text(self, report: Report) -> str:
+        now = asdict(report) | {"busy_s": round(report.busy_s, 1)}
+        del now["job_since"]  # another host could not read it
+        return json.dumps(self._fixed | now, separators=(",", ":"))
