@@ -67,7 +67,7 @@ class Controller:
 
     def __init__(self, spec: PoolSpec, cluster: Cluster, on_over: Callable[[], None] = lambda: None) -> None:
         self._spec, self._cluster, self._on_over = spec, cluster, on_over
-        self._wanted = spec.workers
+        self._wanted, self._drain_s = spec.workers, spec.drain_s
         self._members: dict[str, Member] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._link = Link(spec.address, f"pullet:{spec.queue.name}:controller")
@@ -94,8 +94,9 @@ class Controller:
         records: list[dict[str, Any]] = self._call(self._status())
         return records
 
-    def stop(self) -> None:
-        """Drain and end all workers, then the loop."""
+    def stop(self, drain_s: float) -> None:
+        """Let each worker finish its job for `drain_s` seconds and end it, then the loop."""
+        self._drain_s = drain_s
         self._call(self._ask_to_stop())
         self._thread.join()
 
@@ -240,7 +241,7 @@ class Controller:
         """Let a worker finish its job and leave; one that is still starting, or does not answer, is killed."""
         ready, member.state = member.state == "ready", "leaving"
         try:
-            if ready and await member.worker.drain(self._spec.drain_s):
+            if ready and await member.worker.drain(self._drain_s):
                 return
         except Exception as error:
             log.warning("a worker did not drain", extra={"worker": member.worker.name, "error": str(error)})

@@ -26,8 +26,8 @@ class Keeper:
     def status(self) -> list[dict[str, Any]]:
         return self._controller.status()
 
-    def stop(self) -> None:
-        self._controller.stop()
+    def stop(self, drain_s: float) -> None:
+        self._controller.stop(drain_s)
 
 
 class KeeperHandle:
@@ -60,7 +60,7 @@ class KeeperHandle:
         found: list[dict[str, Any]] = ray.get(self._actor.status.remote())
         return found
 
-    def stop(self) -> None:
-        """Drain all workers and end the controller."""
-        ray.get(self._actor.stop.remote())
+    def stop(self, drain_s: float) -> None:
+        """Drain all workers, each within `drain_s` seconds, and end the controller."""
+        ray.get(self._actor.stop.remote(drain_s))
         ray.kill(self._actor, no_restart=True)

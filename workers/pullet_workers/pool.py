@@ -25,6 +25,9 @@ from pullet_workers.spec import PoolSpec, Resources
 
 E = TypeVar("E")
 
+HASTY_DRAIN_S = 2.0
+"""What a worker has to finish its job when the pool is closed by an exception or at the end of the program."""
+
 
 class Pool(Client[E]):
     """Warm workers for one queue, and the client to use them.
@@ -60,7 +63,7 @@ class Pool(Client[E]):
         wants = Resources(num_cpus=num_cpus, num_gpus=num_gpus, custom=resources or {})
         settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
         self._server: EmbeddedServer | None = None
-        self._owns_ray = False
+        self._owns_ray, self._drain_s = False, drain_timeout
         self._keeper: KeeperHandle | None = None
         try:
             address = self._find_server(redis)
@@ -79,7 +82,7 @@ class Pool(Client[E]):
             self._keeper = KeeperHandle(spec)
             self._keeper.wait_ready()
         except BaseException:
-            self._take_down()
+            self._take_down(0.0)
             raise
 
     def workers(self) -> list[dict[str, Any]]:
@@ -87,9 +90,12 @@ class Pool(Client[E]):
         return self._keeper.status() if self._keeper else []
 
     def close(self, wait: bool = True) -> None:
-        """Wait for the open jobs (unless `wait` is False), drain the workers, take down what the pool started."""
+        """Wait for the open jobs, drain the workers, take down what the pool started.
+
+        With `wait` False the open jobs are cancelled, and a running one has 2 s to end.
+        """
         super().close(wait)
-        self._take_down()
+        self._take_down(self._drain_s if wait else min(self._drain_s, HASTY_DRAIN_S))
 
     @property
     def redis(self) -> str:
@@ -118,12 +124,12 @@ class Pool(Client[E]):
                 'start one that can, and name it: Pool(..., redis="redis://host:6379/0") or PULLET_REDIS'
             )
 
-    def _take_down(self) -> None:
+    def _take_down(self, drain_s: float) -> None:
         """Order: workers and controller, then Ray if it is ours, then the server if it is ours."""
         atexit.unregister(self.close)
         keeper, self._keeper = self._keeper, None
         if keeper is not None and ray.is_initialized():
-            keeper.stop()
+            keeper.stop(drain_s)
         if self._owns_ray:
             self._owns_ray = False
             ray.shutdown()

@@ -1,0 +1,46 @@
+"""Engines for tests on Ray: in a module of their own, because the workers import it too."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+class Echo:
+    def __init__(self, greeting: str = "") -> None:
+        self.greeting = greeting
+        self.calls = 0
+
+    def say(self, text: str) -> str:
+        return self.greeting + text
+
+    def count(self) -> int:
+        self.calls += 1
+        return self.calls
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def started(self, seconds: float) -> float:
+        """When it was started; takes `seconds`."""
+        now = time.time()
+        time.sleep(seconds)
+        return now
+
+    def fail(self, text: str) -> None:
+        raise KeyError(text)
+
+    def hold(self, gate: str) -> int:
+        """Run until the file `gate` exists."""
+        while not Path(gate).exists():
+            time.sleep(0.01)
+        return os.getpid()
+
+    def die(self) -> None:
+        os._exit(1)
+
+
+class Broken:
+    def __init__(self) -> None:
+        raise RuntimeError("no model at /models/chess.bin")
