@@ -19,9 +19,15 @@ import json, os, time
 from pullet_workers import Pool
 from tests.ray.engines import Echo
 
-with Pool(Echo, workers=2) as pool:
-    print(json.dumps([pool.submit(Echo.say, "hi").result(20), pool.redis]), flush=True)
-    {then}
+pool = Pool(Echo, workers=2)
+print(json.dumps([pool.submit(Echo.say, "hi").result(20), pool.redis]), flush=True)
+{then}
+"""
+
+BUSY = """with pool:
+    pool.submit(Echo.started, 600)
+    print("busy", flush=True)
+    time.sleep(600)
 """
 
 
@@ -40,16 +46,17 @@ def start(then: str, mark: str) -> subprocess.Popen[str]:
 def marked(mark: str) -> list[str]:
     """Processes that carry the mark in their environment: everything the script has started.
 
-    Left out are two helpers of Ray, which notice the end of a killed cluster only after half a minute.
+    Left out are Ray's own services, some of which notice the end of a killed cluster only after half a minute.
     """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:60])
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:90])
         except OSError:
             continue  # it ended meanwhile, or is not ours
-    return [name for name in found if not name.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent"))]
+    services = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "/site-packages/ray/")
+    return [name for name in found if not any(service in name for service in services)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
@@ -63,14 +70,14 @@ class TestNothingIsLeft:
         return str(url)
 
     def test_when_the_with_block_ends(self) -> None:
-        process = start("pass", "ends")
+        process = start("with pool: pass", "ends")
         url = self.answer(process)
         assert process.wait(60) == 0
         assert wait_until(lambda: not marked("ends"), 20), marked("ends")
         assert not Path(url.removeprefix("unix://")).exists()
 
     def test_when_it_is_interrupted(self) -> None:
-        process = start('pool.submit(Echo.started, 600); print("busy", flush=True); time.sleep(600)', "interrupted")
+        process = start(BUSY, "interrupted")
         self.answer(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
@@ -86,7 +93,7 @@ class TestNothingIsLeft:
         assert wait_until(lambda: not marked("killed"), 30), marked("killed")
 
     def test_when_the_script_forgets_to_close_it(self) -> None:
-        process = start("pass\npool = Pool(Echo, workers=1)", "forgotten")
+        process = start("pass", "forgotten")
         self.answer(process)
         assert process.wait(60) == 0
         assert wait_until(lambda: not marked("forgotten"), 30), marked("forgotten")
