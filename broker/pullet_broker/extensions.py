@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 import pathlib
 import re
-import zoneinfo
+import sys
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
@@ -95,7 +95,7 @@ def _lower_time(value: time) -> list[Any]:
 
 
 def _lower_zone(offset: timedelta | None, zone: tzinfo | None) -> list[Any]:
-    key = zone.key if isinstance(zone, zoneinfo.ZoneInfo) else None
+    key = zone.key if _is_zoneinfo(zone) else None  # type: ignore[union-attr]
     if offset is None and key is None:
         return []
     return [None if offset is None else offset // _MICROSECOND, key]
@@ -152,7 +152,12 @@ def _build_time(fields: list[Any]) -> time:
     return time(*parts, fold=fold).replace(tzinfo=zone or fixed)
 
 
-def _build_zones(fields: list[Any]) -> tuple[timezone | None, zoneinfo.ZoneInfo | None]:
+def _is_zoneinfo(zone: object) -> bool:
+    module = sys.modules.get("zoneinfo")  # not imported: then nobody has made one
+    return module is not None and isinstance(zone, module.ZoneInfo)
+
+
+def _build_zones(fields: list[Any]) -> tuple[timezone | None, tzinfo | None]:
     offset, key = fields
     fixed = None if offset is None else timezone(timedelta(microseconds=_check([offset], int)[0]))
     zone = None if key is None else _zone(_check([key], str)[0])
@@ -161,7 +166,9 @@ def _build_zones(fields: list[Any]) -> tuple[timezone | None, zoneinfo.ZoneInfo 
     return fixed, zone
 
 
-def _zone(key: str) -> zoneinfo.ZoneInfo | None:
+def _zone(key: str) -> tzinfo | None:
+    import zoneinfo  # costs as much as the rest of this module, and few values need it
+
     # zoneinfo looks a key up as a path and inside the tzdata package, so only plain keys go there.
     if not _ZONE.fullmatch(key):
         raise ValueError("a time zone with a strange key")

@@ -52,7 +52,7 @@ def read_reply(raw: bytes) -> Reply:
     """Raises `DecodeError` for bytes that no worker and no script of ours wrote."""
     head, separator, payload = raw.partition(b"\n")
     words = head.split(b" ")
-    if not separator or len(words) != 4:
+    if not separator or len(words) != 4 or max(len(words[1]), len(words[3])) > 18:
         raise DecodeError(f"not a reply: {raw[:60]!r}")
     try:
         return Reply(words[0].decode(), int(words[1]), words[2].decode(), int(words[3]), payload)
@@ -77,4 +77,8 @@ def read_failure(payload: bytes) -> Failure:
     fields = decode(payload)
     if not isinstance(fields, dict) or set(fields) != {"type_name", "text", "args", "traceback", "kind"}:
         raise DecodeError("not a failure")
-    return Failure(**fields)
+    failure = Failure(**fields)
+    texts = (failure.type_name, failure.text, failure.traceback, failure.kind)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(failure.args, list):
+        raise DecodeError("a failure whose fields have other types than expected")
+    return failure

@@ -17,13 +17,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pullet_broker.keys import LANE_KEYS, Keys
 
 T = TypeVar("T")
 Arg: TypeAlias = "str | bytes | int | float"
+
+FOLDER = Path(__file__).parent / "scripts"
 
 NAMES = (
     "submit",
@@ -74,13 +76,13 @@ class Call(Generic[T]):
 @cache
 def load(name: str) -> Script:
     """The script `scripts/<name>.lua`, with the shared parts it uses in front."""
-    source = (files("pullet_broker") / "scripts" / f"{name}.lua").read_text()
+    source = (FOLDER / f"{name}.lua").read_text()
     header = read_header(source)
     keys, args = tuple(header["KEYS"]), header["ARGV"]
     open_ended = args[-1:] == ["..."]
     args = args[:-1] if open_ended else args
     flags = " flags=allow-oom" if header.get("OOM") == ["allow"] else ""
-    shared = [(files("pullet_broker") / "scripts" / "shared" / f"{part}.lua").read_text() for part in header["USES"]]
+    shared = [(FOLDER / "shared" / f"{part}.lua").read_text() for part in header["USES"]]
     text = "\n".join([f"#!lua{flags}", _prelude(keys, args), *shared, source])
     return Script(name, keys, tuple(args), open_ended, text)
 

@@ -9,10 +9,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import InvalidStateError
 from concurrent.futures import wait as wait_for_futures
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pullet.future import Future
 from pullet.method import Methods
@@ -29,6 +28,9 @@ from pullet_broker.job import new_job_id
 from pullet_broker.link import Link
 from pullet_broker.moves.life import cancel
 from pullet_broker.settings import Queue
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 E = TypeVar("E")
 P = ParamSpec("P")
@@ -213,8 +215,10 @@ class Core:
 
     def _reject(self, item: Pending, error: PulletError) -> None:
         self._open.pop(item.future.job_id.encode(), None)
-        if item.future.set_running_or_notify_cancel() if not item.future.done() else False:
+        try:
             item.future.set_exception(error)
+        except InvalidStateError:
+            return  # its owner cancelled it, or its reply came, before the rejection
 
     def _settle_forgotten(self, first: int, last: int) -> None:
         items = [item for item in list(self._open.values()) if first <= item.number <= last]

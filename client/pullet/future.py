@@ -27,20 +27,28 @@ class Future(concurrent.futures.Future[R]):
         """The consumer name of the worker that brought the outcome."""
         self.run_s: float | None = None
         """Seconds that the engine's method ran."""
-        self._ask_to_cancel = ask_to_cancel
+        self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
 
     def __await__(self) -> Generator[Any, None, R]:
         return asyncio.wrap_future(self).__await__()
 
     def cancel(self) -> bool:
         """Stop waiting for the job and ask that it does not run. False when its outcome is already here."""
-        already = self.cancelled()
+        ask = self.end_cancelled()
+        if ask is not None:
+            ask(self.job_id)
+        return self.cancelled()
+
+    def end_cancelled(self) -> Callable[[str], None] | None:
+        """The job ended as cancelled. The first call gets the function that asks the server to cancel it."""
         if not super().cancel():
-            return False
-        if not already:
-            self.set_running_or_notify_cancel()
-            self._ask_to_cancel(self.job_id)
-        return True
+            return None
+        try:
+            ask = self._asks.pop()
+        except IndexError:
+            return None
+        self.set_running_or_notify_cancel()
+        return ask
 
     def __repr__(self) -> str:
         state = (

@@ -7,6 +7,7 @@ batches may be sent ahead of each other's answers: where one is refused, all lat
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pullet.future import Future
@@ -64,6 +65,7 @@ class Outbox:
         self._sent: deque[Pending] = deque()  # in the order of their numbers, without a gap
         self._flying: deque[Batch] = deque()
         self._last = 0
+        self._floor = 0  # numbers up to this are accepted and no longer kept
         self._trusted = True  # False: an answer was a refusal, so the answers still to come are refusals too
         self.size = 0
         """Bytes waiting to be sent for the first time."""
@@ -122,27 +124,24 @@ class Outbox:
         if answer.answer is Answer.FULL:
             verdict.rejected = [item for item in batch.items if item.number > answer.mark]
             self._drop(verdict.rejected)
-        for item in batch.items:
-            if item.number <= answer.mark and not item.accepted_at:
-                item.accepted_at = now
-                item.future.accepted = True
+        self._accept(batch.items, answer.mark, now)
         if answer.answer is not Answer.OK:
             self._trusted = False
         if not self._trusted and not self._flying:
-            verdict.forgotten = self.resume(answer.mark)
+            verdict.forgotten = self.resume(answer.mark, now)
         self._release(now)
         return verdict
 
-    def resume(self, mark: int) -> tuple[int, int] | None:
+    def resume(self, mark: int, now: float) -> tuple[int, int] | None:
         """Send everything above `mark` again: after a reconnect, or when all refusals are in.
 
         Returns the numbers that cannot be sent again, because they are no longer kept.
         """
         self._flying.clear()
         self._trusted = True
-        oldest = self._sent[0].number if self._sent else self._last + 1
-        if mark < oldest - 1:
-            return mark + 1, oldest - 1
+        if mark < self._floor:
+            return mark + 1, self._floor
+        self._accept(self._sent, mark, now)
         self._again = deque(item for item in self._sent if item.number > mark)
         for number, item in enumerate(self._again, mark + 1):
             item.number, item.accepted_at = number, 0.0
@@ -161,7 +160,7 @@ class Outbox:
         self._sent.clear()
         self._again.clear()
         self._flying.clear()
-        self._last, self._trusted = 0, True
+        self._last, self._floor, self._trusted = 0, 0, True
 
     def withdraw(self, job_id: str) -> bool:
         """Take out a job that was not sent yet."""
@@ -175,6 +174,7 @@ class Outbox:
     def abandon(self) -> list[Pending]:
         """Empty it: the jobs that were never accepted."""
         left = [item for item in (*self._sent, *self._fresh) if not item.accepted_at]
+        self._floor = max([self._floor, *(item.number for item in self._sent if item.accepted_at)])
         self._fresh.clear()
         self._again.clear()
         self._sent.clear()
@@ -182,10 +182,16 @@ class Outbox:
         self.size = 0
         return left
 
+    def _accept(self, items: Iterable[Pending], mark: int, now: float) -> None:
+        for item in items:
+            if item.number <= mark and not item.accepted_at:
+                item.accepted_at = now
+                item.future.accepted = True
+
     def _drop(self, rejected: list[Pending]) -> None:
         gone = set(map(id, rejected))
         self._sent = deque(item for item in self._sent if id(item) not in gone)
 
     def _release(self, now: float) -> None:
         while self._sent and self._sent[0].accepted_at and self._sent[0].accepted_at < now - KEPT_S:
-            self._sent.popleft()
+            self._floor = self._sent.popleft().number

@@ -88,7 +88,7 @@ class Receiver:
                     continue
                 log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
                 self._stop.wait(backoff.next_s())
-            except ServerError:
+            except Exception:  # the thread must outlive whatever one reply contains
                 log.exception("cannot read replies", extra={"queue": self._queue.name})
                 self._stop.wait(backoff.next_s())
 

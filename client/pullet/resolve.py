@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import concurrent.futures
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ from pullet_broker.errors import (
 )
 from pullet_broker.reply import Failure, Reply, read_failure, read_reply
 from pullet_broker.settings import Limits
+
+log = logging.getLogger("pullet.client")
 
 _registered: dict[str, type[Exception]] = {}
 
@@ -66,7 +69,7 @@ def resolve(future: Future[Any], raw: bytes, limits: Limits) -> None:
         if error is None:
             future.set_result(value)
         elif isinstance(error, concurrent.futures.CancelledError):
-            _cancel(future)
+            future.end_cancelled()
         else:
             future.set_exception(error)
     except concurrent.futures.InvalidStateError:
@@ -127,17 +130,13 @@ def rebuild(failure: Failure) -> Exception:
     if cls is not None:
         try:
             return cls(*failure.args)
-        except TypeError:
-            pass  # the class wants other arguments than those it kept: fall back to the text below
+        except Exception:
+            log.debug("cannot rebuild an error from its args", extra={"type": failure.type_name})
     return RemoteError(f"{failure.type_name}: {failure.text}", type_name=failure.type_name, traceback=failure.traceback)
 
 
 def _builtin(type_name: str) -> type[Exception] | None:
     module, _, name = type_name.partition(".")
     cls = getattr(builtins, name, None) if module == "builtins" else None
-    return cls if isinstance(cls, type) and issubclass(cls, Exception) else None
-
-
-def _cancel(future: Future[Any]) -> None:
-    if concurrent.futures.Future.cancel(future):
-        future.set_running_or_notify_cancel()
+    is_error = isinstance(cls, type) and issubclass(cls, Exception)
+    return cls if is_error and cls not in (StopIteration, StopAsyncIteration) else None  # futures cannot hold those

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
 import queue
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
@@ -33,9 +36,12 @@ class Results(Generic[R]):
         self._submit, self._items = submit, iter(items)
         self._return_exceptions = return_exceptions
         self._flight: _Flight[R] = _InOrder() if ordered else _AsDone()
-        for _ in range(window):
-            if not self._submit_next():
-                break
+        try:
+            while len(self._flight) < window and self._submit_next():
+                continue
+        except BaseException:
+            self._flight.cancel()
+            raise
 
     def __len__(self) -> int:
         if self._length is None:
@@ -70,16 +76,18 @@ class Results(Generic[R]):
         return False
 
     def _value(self, future: Future[R]) -> R:
-        error = future.exception()
-        if error is not None and self._return_exceptions:
-            return error  # type: ignore[return-value]
-        return future.result()
+        try:
+            return future.result()
+        except Exception as error:
+            if self._return_exceptions:
+                return error  # type: ignore[return-value]
+            raise
 
 
 class _Flight(Generic[R]):
     """Jobs submitted and not yielded."""
 
-    def __bool__(self) -> bool:
+    def __len__(self) -> int:
         raise NotImplementedError
 
     def add(self, future: Future[R]) -> None:
@@ -99,14 +107,15 @@ class _InOrder(_Flight[R]):
     def __init__(self) -> None:
         self._futures: deque[Future[R]] = deque()
 
-    def __bool__(self) -> bool:
-        return bool(self._futures)
+    def __len__(self) -> int:
+        return len(self._futures)
 
     def add(self, future: Future[R]) -> None:
         self._futures.append(future)
 
     def next(self) -> Future[R]:
-        self._futures[0].exception()  # waits, and does not raise
+        with contextlib.suppress(concurrent.futures.CancelledError):
+            self._futures[0].exception()
         return self._futures.popleft()
 
     async def next_async(self) -> Future[R]:
@@ -123,8 +132,8 @@ class _AsDone(_Flight[R]):
         self._open: set[Future[R]] = set()
         self._done: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
 
-    def __bool__(self) -> bool:
-        return bool(self._open)
+    def __len__(self) -> int:
+        return len(self._open)
 
     def add(self, future: Future[R]) -> None:
         self._open.add(future)
@@ -136,8 +145,6 @@ class _AsDone(_Flight[R]):
         return future
 
     async def next_async(self) -> Future[R]:
-        import asyncio
-
         while self._done.empty():
             await asyncio.wait([asyncio.wrap_future(one) for one in self._open], return_when=asyncio.FIRST_COMPLETED)
         return self.next()
@@ -149,6 +156,4 @@ class _AsDone(_Flight[R]):
 
 
 async def _until_done(future: Future[Any]) -> None:
-    import asyncio
-
     await asyncio.wait([asyncio.wrap_future(future)])

@@ -86,7 +86,7 @@ class Sender:
     def flush(self, timeout: float | None) -> bool:
         """Wait until every job was accepted or rejected; False when the time ran out."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._outbox) == 0 or self._thread is None, timeout)
+            return self._changed.wait_for(lambda: len(self._outbox) == 0 and not self._calls, timeout)
 
     def close(self, timeout: float) -> list[Pending]:
         """Stop the thread; returns the jobs that were never accepted."""
@@ -139,6 +139,9 @@ class Sender:
                 self._pause(error)
             except ServerError as error:
                 self._give_up(error)
+            except Exception as error:  # whoever waits must hear of it, whatever it is
+                log.exception("the sender failed", extra={"queue": self._queue.name})
+                self._give_up(ServerError(f"the sender failed: {type(error).__name__}: {error}"))
 
     def _has_work(self) -> bool:
         return self._closing or not self._announced or bool(self._calls) or len(self._outbox) > 0
@@ -162,7 +165,7 @@ class Sender:
         self._check(answer)
         self._announced = True
         with self._changed:
-            forgotten = self._outbox.resume(answer.mark)
+            forgotten = self._outbox.resume(answer.mark, time.monotonic())
         self._after(answer, forgotten)
 
     def _send_ahead(self) -> None:
@@ -212,7 +215,9 @@ class Sender:
                 raise
             except PulletError as error:
                 asked.set_exception(error)
-            self._calls.popleft()
+            with self._changed:
+                self._calls.popleft()
+                self._changed.notify_all()
 
     def _check(self, answer: Submitted) -> None:
         if answer.answer is Answer.SCHEMA:

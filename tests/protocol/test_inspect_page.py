@@ -113,8 +113,9 @@ class Known:
 
 def fill(known: Known) -> None:
     """Order matters: a take reads `again` first, and each lane from its oldest job."""
-    for consumer in (DOOMED, BUSY, SILENT):
-        known.beat(consumer, 1)
+    for number in (0, 1):
+        for consumer in (DOOMED, BUSY, SILENT):
+            known.beat(consumer, number)
     make_suspect(known)
     make_dead_letter_and_retry(known)
     make_running_finished_and_given_back(known)

@@ -27,7 +27,7 @@ def finish(entry: Entry, done: Done) -> Finished:
 
 def retry_delay_ms(raised: int) -> int:
     """Exponential back-off with full jitter: up to 1 s, 2 s, 4 s, ... 5 min."""
-    return round(1000 * random.random() * min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(raised, 20)))
+    return round(1000 * random.random() * min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** max(0, min(raised, 20))))
 
 
 def commits(

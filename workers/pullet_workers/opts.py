@@ -16,5 +16,5 @@ def read_opts(text: str) -> Opts:
     try:
         given = json.loads(text)
         return Opts(retries=max(0, int(given.get("retries", 0))))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return Opts()

@@ -26,9 +26,9 @@ class Beaten:
 def beat(
     queue: Queue, consumer: str, number: int | None, record: str = "", vouched: Sequence[str] = ()
 ) -> Call[Beaten]:
-    """Show that `consumer` lives. `number` None: a watcher, which takes nothing and only makes ticks.
+    """Show that `consumer` lives. `number` 0 registers it; None is a watcher, which takes nothing and only makes ticks.
 
-    `record` (JSON) registers the worker or replaces what is known of it; `vouched` are consumers known to live.
+    `record` (JSON) says who the worker is, or replaces what is known of it; `vouched` are consumers known to live.
     """
     script = load("beat")
     args = script.arguments(

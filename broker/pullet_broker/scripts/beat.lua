@@ -2,20 +2,21 @@
 -- KEYS     config workers beats missed tick cancelled delayed LANES
 -- ARGV     schema consumer number record tick_ms lease ...
 --          then consumers that the caller vouches for
---          number: the caller's own counter, '' for a watcher (it makes ticks and takes nothing);
+--          number: the caller's own counter, 0 to register, '' for a watcher (it makes ticks and takes nothing);
 --          record: who the worker is, when that is new, else ''; lease: ticks without a new beat until death
 -- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1}      OK | STRANGER | SCHEMA
 -- USES     schema groups entry
 -- OOM      allow
 -- ATOMIC   a look must be a write of the same step: where beats cannot be written, no time passes for anybody
-local lease = tonumber(arg.lease)
-if not (lease and tonumber(arg.tick_ms)) then
+local lease = positive(arg.lease)
+if not (lease and positive(arg.tick_ms)) then
   return redis.error_reply('PULLET beat: the arguments do not have the expected form')
 end
 if not same_schema() then return {'SCHEMA', {}, 0} end
 if arg.number ~= '' then
+  -- A consumer that was reaped never comes back under its old name, however late it beats.
   local known = redis.call('HEXISTS', key.workers, arg.consumer) == 1
-  if not known and arg.record == '' then return {'STRANGER', {}, 0} end
+  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0} end
   if not known then make_groups() end
   if arg.record ~= '' then redis.call('HSET', key.workers, arg.consumer, arg.record) end
   redis.call('HSET', key.beats, arg.consumer, arg.number)

@@ -6,6 +6,9 @@
 -- OOM      allow
 -- ATOMIC   a parked job must not be promoted while it is cancelled. An undelivered entry is never deleted: whoever
 --          takes, fails, reaps, gives back or promotes the job finds the tombstone; a finish that comes first wins
+if not can_settle() then
+  return redis.error_reply('PULLET cancel: the arguments do not have the expected form')
+end
 local packed = redis.call('HGET', key.parked, arg.job)
 if packed then
   redis.call('ZREM', key.delayed, arg.job)

@@ -11,12 +11,12 @@
 -- OOM      allow
 -- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
 local WIDTH = 7
-local want = tonumber(arg.want)
-if not (want and tonumber(arg.inline) and tonumber(arg.ttl)) or (#ARGV - rest + 1) % WIDTH ~= 0 then
+local want = whole(arg.want)
+if not (want and can_settle()) or (#ARGV - rest + 1) % WIDTH ~= 0 then
   return redis.error_reply('PULLET cycle: the arguments do not have the expected form')
 end
 for i = rest, #ARGV, WIDTH do
-  if not (key.lane[tonumber(ARGV[i])] and tonumber(ARGV[i + 4]) and ARGV[i + 1]:find('^%d+%-%d+$')) then
+  if not (key.lane[whole(ARGV[i])] and whole(ARGV[i + 4]) and is_entry_id(ARGV[i + 1])) then
     return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
   end
 end

@@ -6,8 +6,8 @@
 -- USES     entry settle reissue bury
 -- OOM      allow
 -- ATOMIC   the old attempt must end in the same step in which the next one begins
-local lane, delay = key.lane[tonumber(arg.lane)], tonumber(arg.delay_ms)
-if not (lane and delay and tonumber(arg.inline) and tonumber(arg.ttl) and tonumber(arg.dead_letters)) then
+local lane, delay = key.lane[whole(arg.lane)], whole(arg.delay_ms)
+if not (lane and delay and is_entry_id(arg.entry) and can_settle() and can_bury()) then
   return redis.error_reply('PULLET fail: the arguments do not have the expected form')
 end
 local flat = read_entry(lane, arg.entry)
@@ -25,7 +25,7 @@ if is_cancelled(id) then
   post()
   return 'CANCELLED'
 end
-local function more(name, from) return (tonumber(field(flat, name)) or from) + 1 end
+local function more(name, from) return (whole(field(flat, name)) or from) + 1 end
 local again = changed(flat, arg.entry, {attempt = more('attempt', 1), raised = more('raised', 0)})
 if delay > 0 then
   redis.call('HSET', key.parked, id, cmsgpack.pack(again))

@@ -6,14 +6,18 @@
 -- USES     entry settle reissue
 -- OOM      allow
 -- ATOMIC   the job must be in exactly one live entry. A suspect stays one; the others go where they are read first
-if not (tonumber(arg.inline) and tonumber(arg.ttl)) or (#ARGV - rest + 1) % 2 ~= 0 then
+local sane = can_settle() and (#ARGV - rest + 1) % 2 == 0
+for i = rest, sane and #ARGV or 0, 2 do
+  sane = sane and key.lane[whole(ARGV[i])] and is_entry_id(ARGV[i + 1])
+end
+if not sane then
   return redis.error_reply('PULLET give_back: the arguments do not have the expected form')
 end
 local given = 0
 for i = rest, #ARGV, 2 do
   local number, entry = tonumber(ARGV[i]), ARGV[i + 1]
   local lane = key.lane[number]
-  local flat = lane and read_entry(lane, entry)
+  local flat = read_entry(lane, entry)
   if flat and redis.call('XACK', lane, 'workers', entry) == 1 then
     if is_cancelled(field(flat, 'id') or '') then
       settle_as('cancelled', lane, entry, flat, arg.consumer)

@@ -5,7 +5,7 @@
 -- USES     entry settle reissue
 -- OOM      allow
 -- ATOMIC   two ticks at once must not issue one job twice
-if not (tonumber(arg.most) and tonumber(arg.inline) and tonumber(arg.ttl)) then
+if not (positive(arg.most) and can_settle()) then
   return redis.error_reply('PULLET promote: the arguments do not have the expected form')
 end
 local issued = 0

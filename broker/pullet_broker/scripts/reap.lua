@@ -6,8 +6,8 @@
 -- USES     entry settle reissue bury
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
-local most, max_crashes, blame = tonumber(arg.most), tonumber(arg.max_crashes), arg.blame == '1'
-if not (most and max_crashes and tonumber(arg.inline) and tonumber(arg.ttl) and tonumber(arg.dead_letters)) then
+local most, max_crashes, blame = positive(arg.most), positive(arg.max_crashes), arg.blame == '1'
+if not (most and max_crashes and can_settle() and can_bury()) then
   return redis.error_reply('PULLET reap: the arguments do not have the expected form')
 end
 redis.call('HDEL', key.workers, arg.consumer)
@@ -15,7 +15,7 @@ redis.call('HDEL', key.workers, arg.consumer)
 local issued, buried, left = 0, 0, most
 local function recover(number, entry, flat)
   local lane = key.lane[number]
-  local crashes = (tonumber(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
+  local crashes = (whole(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
   if is_cancelled(field(flat, 'id') or '') then
     settle_as('cancelled', lane, entry, flat, arg.consumer)
     return
@@ -26,7 +26,7 @@ local function recover(number, entry, flat)
     buried = buried + 1
     return
   end
-  local changes = {attempt = (tonumber(field(flat, 'attempt')) or 1) + 1, crashes = crashes}
+  local changes = {attempt = (whole(field(flat, 'attempt')) or 1) + 1, crashes = crashes}
   reissue(key.lane[(blame or number == 2) and 2 or 1], flat, entry, changes)
   redis.call('XDEL', lane, entry)
   issued = issued + 1

@@ -6,7 +6,7 @@
 -- USES     entry
 -- OOM      allow
 -- ATOMIC   the two lists must be of one moment. A reply that got lost left entries that nobody would ever run
-local most = tonumber(arg.most)
+local most = positive(arg.most)
 if not most or (#ARGV - rest + 1) % 2 ~= 0 then
   return redis.error_reply('PULLET reconcile: the arguments do not have the expected form')
 end

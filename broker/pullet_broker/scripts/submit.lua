@@ -11,13 +11,13 @@
 -- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
 -- now have been given to other jobs.
 local WIDTH = 9
-local first, count, link = tonumber(arg.first), tonumber(arg.count), tonumber(arg.link)
-if not (first and count and link and tonumber(arg.client_ms)) or #ARGV ~= rest - 1 + count * WIDTH then
+local first, count, link = whole(arg.first), whole(arg.count), whole(arg.link)
+if not (first and count and link and positive(arg.client_ms) and whole(arg.backlog)) or #ARGV ~= rest - 1 + count * WIDTH then
   return redis.error_reply('PULLET submit: the arguments do not have the expected form')
 end
 for i = rest, #ARGV, WIDTH do
-  if not (tonumber(ARGV[i + 5]) and tonumber(ARGV[i + 6]) and tonumber(ARGV[i + 7])) then
-    return redis.error_reply('PULLET submit: a time is not a number')
+  if not (whole(ARGV[i + 5]) and whole(ARGV[i + 6]) and whole(ARGV[i + 7])) then
+    return redis.error_reply('PULLET submit: a time is not a whole number')
   end
 end
 if not same_schema() then return {'SCHEMA', 0, 0, 0, 0} end
@@ -44,7 +44,7 @@ end
 if count == 0 then return leave('OK') end
 if first > mark + 1 then return leave('GAP') end
 
-local limit = tonumber(redis.call('HGET', key.config, 'backlog') or arg.backlog)
+local limit = whole(redis.call('HGET', key.config, 'backlog') or '') or tonumber(arg.backlog)
 local backlog = redis.call('HLEN', key.parked)
 for _, lane in ipairs(key.lane) do backlog = backlog + redis.call('XLEN', lane) end
 
@@ -81,7 +81,11 @@ for n = 0, count - 1 do
   if number > mark then
     if ARGV[i] ~= '' then
       if backlog >= limit then return leave('FULL', backlog, limit) end
-      accept(i)
+      local stored, problem = pcall(accept, i)
+      if not stored then -- scripts are not rolled back: what is in must be counted, or the repeat doubles it
+        leave('OK')
+        return redis.error_reply(type(problem) == 'table' and problem.err or tostring(problem))
+      end
       backlog = backlog + 1
     end
     mark = number

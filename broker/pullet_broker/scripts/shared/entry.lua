@@ -8,6 +8,22 @@ local function now()
   return clock
 end
 
+-- A whole number of at most 15 digits, so that it stays exact, or nil: what a script is given may be anything.
+local function whole(text)
+  if text and #text <= 15 and text:find('^%d+$') then return tonumber(text) end
+  return nil
+end
+
+local function positive(text)
+  local number = whole(text)
+  return number and number > 0 and number or nil
+end
+
+local function is_entry_id(text)
+  local ms, sequence = text:match('^(%d+)%-(%d+)$')
+  return ms ~= nil and #ms <= 19 and #sequence <= 19
+end
+
 local function field(flat, name)
   for i = 1, #flat, 2 do
     if flat[i] == name then return flat[i + 1] end
@@ -24,6 +40,6 @@ end
 -- The first ten fields are always there and never a time; only a longer entry can expire.
 local function expired(flat)
   if #flat <= 10 then return false end
-  local at = tonumber(field(flat, 'expires'))
+  local at = whole(field(flat, 'expires'))
   return at ~= nil and at <= now()
 end

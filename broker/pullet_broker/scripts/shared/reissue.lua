@@ -10,7 +10,7 @@ local function changed(flat, entry, changes)
   end
   for name, value in pairs(changes) do
     out[#out + 1] = name
-    out[#out + 1] = value
+    out[#out + 1] = tostring(value) -- packed fields must stay text
   end
   return out
 end

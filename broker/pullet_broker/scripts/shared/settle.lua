@@ -1,6 +1,7 @@
 -- settle: write the one outcome of a job. Needs key.cancelled, arg.reply, arg.inbox, arg.blob, arg.inline, arg.ttl.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
 local mail, gone = {}, {}
+local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
 local tombs = redis.call('EXISTS', key.cancelled) == 1
 
 local function is_cancelled(job)
@@ -9,7 +10,7 @@ end
 
 -- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held.
 local function settle(lane, entry, job, client, ttl, reply)
-  redis.call('SET', arg.reply .. job, reply, 'PX', tonumber(ttl) or arg.ttl)
+  redis.call('SET', arg.reply .. job, reply, 'PX', positive(ttl) or arg.ttl)
   if lane then
     local ids = gone[lane]
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
@@ -26,7 +27,7 @@ end
 -- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed.
 local function settle_as(word, lane, entry, flat, consumer)
   local job = field(flat, 'id') or ''
-  local head = word .. ' ' .. (tonumber(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
+  local head = word .. ' ' .. (whole(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
   settle(lane, entry, job, field(flat, 'client'), field(flat, 'ttl'), head)
   if word ~= 'crashed' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
 end

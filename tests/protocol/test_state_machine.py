@@ -1,0 +1,246 @@
+"""Any story may be told of a queue, with lost answers, late calls, repeats, deaths and zombies: the promises hold.
+
+After every step: an accepted job is in exactly one place, or has ended, and then has one reply that never changes; a
+worker that nobody counts as dead keeps what it holds. In the end every accepted job has ended and nothing is left.
+The model in `tests.support.model` says what each call must answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from pullet_broker.job import Entry
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Standing
+from tests.support.model import HOUR, LEASE, LIMITS, Hand, Model
+from tests.support.scribe import a_job
+
+T = TypeVar("T")
+
+some = st.integers(0, 20)
+"""Picks one of whatever there is: drawn without a look at the state, so that a failure shrinks well."""
+kinds = st.tuples(st.sampled_from(["normal", "high", "low"]), st.sampled_from([0, 0, HOUR]), st.binary(max_size=6))
+"""Lane, delay and arguments of a job."""
+fates = st.sampled_from(["answered", "answered", "answered", "answer lost", "late"])
+"""Of a call. `late`: it may still arrive, any time, or never."""
+
+
+class Story(RuleBasedStateMachine):
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.model = Model(link)
+        self.calls: list[Callable[[], object]] = []
+
+    def call(self, call: Callable[[], T], fate: str = "answered") -> T | None:
+        """Make a call; any call may arrive once more, much later, and then nobody hears its answer."""
+        self.calls.append(call)
+        return None if fate == "late" else call()
+
+    @rule(which=some)
+    def a_call_arrives_again_or_late(self, which: int) -> None:
+        if self.calls:
+            self.calls[-1 - which % len(self.calls)]()
+
+    # -- clients
+
+    @rule(who=some, kinds=st.lists(kinds, min_size=1, max_size=4), ahead=st.sampled_from([0, 0, 0, 1, 2]), fate=fates)
+    def submit(self, who: int, kinds: list[tuple[str, int, bytes]], ahead: int, fate: str) -> None:
+        """`ahead`: batches are pipelined, and as many jobs before this one did not arrive."""
+        author = self.model.authors[who % 2]
+        for lane, delay_ms, args in kinds:
+            job = a_job(args, lane=lane, delay_ms=delay_ms)
+            self.model.jobs[job.id] = job
+            author.jobs.append(job)
+        first = author.heard + 1 + ahead
+        batch = author.jobs[first - 1 : first - 1 + len(kinds)]
+        self.call(partial(self.model.submit, author, author.caller.connection, first, batch), fate)
+        if fate == "answered":
+            author.heard = author.mark
+
+    @rule(who=some, give_up=st.booleans())
+    def reconnect(self, who: int, give_up: bool) -> None:
+        """Over a new connection the client learns the mark; what is above it may be said again, or given up."""
+        author = self.model.authors[who % 2]
+        author.caller.connection += 1
+        self.call(partial(self.model.submit, author, author.caller.connection, 1, []))
+        author.heard = author.mark
+        if give_up:
+            del author.jobs[author.mark :]
+
+    @rule(which=some)
+    def cancel(self, which: int) -> None:
+        if job := self.some_job(which):
+            self.call(partial(self.model.cancel, job))
+
+    @rule(which=some)
+    def read(self, which: int) -> None:
+        """A client that has a reply deletes its key."""
+        job = self.some_job(which)
+        if job in self.model.replies:
+            self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.reply(job))
+            self.model.read.add(job)
+
+    def some_job(self, which: int) -> str:
+        jobs = list(self.model.jobs)
+        return jobs[-1 - which % len(jobs)] if jobs else ""
+
+    # -- workers
+
+    @rule(slot=some, want=st.integers(1, 3), high_first=st.booleans(), fate=fates)
+    def take(self, slot: int, want: int, high_first: bool, fate: str) -> None:
+        hand = self.ready(slot)
+        self.work(hand, [], fate, partial(self.model.cycle, hand, [], want, not hand.held, high_first))
+
+    @rule(slot=some, most=st.integers(1, 3), want=st.integers(0, 2), fate=fates)
+    def finish(self, slot: int, most: int, want: int, fate: str) -> None:
+        hand = self.busy(slot)
+        done = hand.held[:most]
+        outcomes = [self.model.outcome("ok", entry, hand) for entry in done]
+        alone = len(done) == len(hand.held)
+        self.work(hand, done, fate, partial(self.model.cycle, hand, outcomes, want, alone, False))
+
+    @rule(slot=some, retry_after_ms=st.sampled_from([None, 0, HOUR]), fate=fates)
+    def fail(self, slot: int, retry_after_ms: int | None, fate: str) -> None:
+        hand = self.busy(slot)
+        if hand.held:
+            outcome = self.model.outcome("error", hand.held[0], hand)
+            self.work(hand, hand.held[:1], fate, partial(self.model.fail, hand, outcome, retry_after_ms))
+
+    @rule(slot=some, most=st.integers(1, 3), fate=fates)
+    def give_back(self, slot: int, most: int, fate: str) -> None:
+        hand = self.busy(slot)
+        entries = hand.held[-most:]
+        self.work(hand, entries, fate, partial(self.model.give_back, hand, entries))
+
+    @rule(slot=some)
+    def beat(self, slot: int) -> None:
+        assert self.ready(slot).worker.beat().standing is Standing.OK
+
+    def busy(self, slot: int) -> Hand:
+        """A worker that holds something, where there is something to hold."""
+        hand = self.ready(slot)
+        if not hand.held:
+            hand.held += self.model.cycle(hand, [], 3, True, False)
+        return hand
+
+    def ready(self, slot: int) -> Hand:
+        """A worker that knows where it stands: new when the last one has died, and with no call unanswered."""
+        hand = self.model.hands[slot % 3]
+        if hand is None:
+            hand = self.model.hands[slot % 3] = self.model.new_hand()
+            self.call(hand.worker.register)
+        self.repair(slot)
+        return hand
+
+    @rule(slot=some)
+    def repair(self, slot: int) -> None:
+        """A worker compares what it holds with what is pending for it, then repeats what had no answer."""
+        if hand := self.model.hands[slot % 3]:
+            unsure = [entry for _, entries in hand.unanswered for entry in entries]
+            held = [*hand.held, *unsure]
+            found = hand.worker.reconcile(*held)
+            lost = [held[n] for n in found.lost]
+            hand.held = [entry for entry in hand.held if entry not in lost] + found.adopted
+            calls, hand.unanswered = hand.unanswered, []
+            for call, _ in calls:
+                hand.held += call()
+
+    def work(self, hand: Hand, entries: list[Entry], fate: str, call: Callable[[], list[Entry]]) -> None:
+        """Some entries leave the worker's hand; without an answer it cannot know what became of them."""
+        hand.held = [entry for entry in hand.held if entry not in entries]
+        taken = self.call(call, fate)
+        if fate == "answered":
+            hand.held += taken or []
+        else:
+            hand.unanswered.append((call, entries))
+
+    # -- life and death
+
+    @rule(slot=some)
+    def die(self, slot: int) -> None:
+        self.model.die(slot % 3)
+
+    @rule(slot=some, blame=st.booleans())
+    def die_before_the_eyes_of_ray(self, slot: int, blame: bool) -> None:
+        if hand := self.model.hands[slot % 3]:
+            self.call(partial(self.model.reap, hand.name, blame))
+
+    @rule(which=some, how=st.sampled_from(["finish", "fail", "give back", "read"]))
+    def a_zombie_acts(self, which: int, how: str) -> None:
+        zombies = self.model.zombies
+        if not zombies:
+            return
+        hand = zombies[-1 - which % min(4, len(zombies))]
+        if how == "finish":
+            outcomes = [self.model.outcome("ok", entry, hand) for entry in hand.held]
+            hand.held += self.model.cycle(hand, outcomes, 1, True, False)
+        elif how == "fail" and hand.held:
+            self.model.fail(hand, self.model.outcome("error", hand.held[0], hand), 0)
+        elif how == "give back":
+            self.model.give_back(hand, hand.held)
+        else:
+            hand.worker.read_blindly()
+
+    @rule(blame=st.booleans(), vouched=st.none() | some)
+    def tick(self, blame: bool, vouched: int | None) -> None:
+        hand = None if vouched is None else self.model.hands[vouched % 3]
+        for name in sorted(self.model.scribe.tick(*([hand.name] if hand else [])).dead):
+            self.call(partial(self.model.reap, name, blame))
+
+    @rule(due=st.booleans())
+    def promote(self, due: bool) -> None:
+        if due:
+            self.model.scribe.make_due()
+        self.call(self.model.scribe.promote)
+
+    # -- what must hold
+
+    @invariant()
+    def the_promises_hold(self) -> None:
+        self.model.check()
+
+    def teardown(self) -> None:
+        try:
+            if self.model.sound:
+                self.drain()
+        finally:
+            self.model.clean()
+
+    def drain(self) -> None:
+        """All are dead but one new worker, and time passes."""
+        model = self.model
+        for slot in range(3):
+            model.die(slot)
+        hand = model.new_hand()
+        hand.worker.register()
+        for _ in range(LEASE.ticks + 3):
+            hand.worker.beat()
+            self.tick(False, None)
+            self.promote(True)
+            for _ in range(LIMITS.backlog_jobs):
+                outcomes = [model.outcome("ok", entry, hand) for entry in hand.held]
+                hand.held = model.cycle(hand, outcomes, 9, True, False)
+        model.check()
+        seen = model.look()
+        assert (seen.live, seen.pending, model.replies.keys()) == ([], {}, model.accepted)
+        assert model.accepted.isdisjoint(set(model.scribe.tombstones()) - model.read)
+
+
+def test_every_accepted_job_ends_once_whatever_happens(link: Link) -> None:
+    run_state_machine_as_test(
+        lambda: Story(link),
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

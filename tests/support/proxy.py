@@ -1,0 +1,116 @@
+"""A TCP proxy between clients and a server, that can do what networks do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from urllib.parse import urlsplit
+
+RESET = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Listens at `url`. Connections go to the server it points to; change that, or cut or hold them, at any time."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self._pipes: list[Pipe] = []
+        self._down = False
+        self.accepted = 0
+        """Connections so far."""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections, as a server that crashed does."""
+        with self._lock:
+            pipes, self._pipes = self._pipes, []
+        for pipe in pipes:
+            pipe.cut()
+
+    def go_down(self) -> None:
+        """End all connections, and each new one at once."""
+        self._down = True
+        self.cut()
+
+    def come_up(self, target: str | None = None) -> None:
+        """Take connections again, to another server where one is given."""
+        self._target, self._down = target or self._target, False
+
+    def hold(self) -> list[Pipe]:
+        """Half-open: nothing passes through the connections there are, in either direction, until they are released."""
+        with self._lock:
+            held, self._pipes = self._pipes, []
+        for pipe in held:
+            pipe.flowing.clear()
+        return held
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            try:
+                if self._down:
+                    raise ConnectionRefusedError
+                pipe = Pipe(near, _connect(self._target))
+            except OSError:
+                _reset(near)
+                continue
+            with self._lock:
+                self._pipes.append(pipe)
+
+
+class Pipe:
+    """One connection through the proxy."""
+
+    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+        self._near, self._far = near, far
+        self.flowing = threading.Event()
+        self.flowing.set()
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=(source, sink), name="proxy-pipe", daemon=True).start()
+
+    def cut(self) -> None:
+        self.flowing.set()
+        _reset(self._near)
+        _reset(self._far)
+
+    def release(self) -> None:
+        """What was held arrives after all."""
+        self.flowing.set()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self.flowing.wait()
+                sink.sendall(data)
+            self.flowing.wait()
+            sink.shutdown(socket.SHUT_WR)
+
+
+def _connect(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379), timeout=None)
+
+
+def _reset(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

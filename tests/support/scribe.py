@@ -1,0 +1,220 @@
+"""Write a story on a real queue: callers submit, workers take, finish and die, and anybody may look.
+
+Thin wrappers over the moves. `Scribe` belongs to one queue; its callers and workers share its connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pullet_broker.job import Entry, Job, new_client_id, new_job_id
+from pullet_broker.keys import GROUP, LANES
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Cycled, Outcome, Reconciled, cycle, fail, give_back, reconcile
+from pullet_broker.moves.life import Beaten, Reaped, beat, cancel, forget, promote, reap
+from pullet_broker.moves.submit import Answer, Submitted, submit
+from pullet_broker.reply import Reply, pack_reply, read_reply
+from pullet_broker.settings import Queue
+
+
+def a_job(args: bytes = b"\x90", **options: Any) -> Job:
+    """A job of its own, with `Job`'s fields as options."""
+    return Job(new_job_id(), "work", args, **options)
+
+
+def outcome(entry: Entry, value: bytes = b"\x01", worker: str = "w") -> Outcome:
+    """The entry ended well."""
+    return Outcome(entry, pack_reply("ok", entry.attempt, worker, 7, value))
+
+
+def error(entry: Entry, worker: str = "w") -> Outcome:
+    """The entry raised."""
+    return Outcome(entry, pack_reply("error", entry.attempt, worker, 7, b"\x80"))
+
+
+@dataclass
+class Caller:
+    """A client process. It numbers its jobs and knows how often it has connected."""
+
+    link: Link
+    queue: Queue
+    id: str = field(default_factory=new_client_id)
+    connection: int = 1
+    last: int = 0
+
+    def send(self, first: int, *jobs: Job, connection: int | None = None) -> Submitted:
+        """One `submit`, whatever comes of it."""
+        return self.link.run(submit(self.queue, self.id, connection or self.connection, first, jobs))
+
+    def announce(self) -> Submitted:
+        return self.send(self.last + 1)
+
+    def submit(self, *jobs: Job) -> list[str]:
+        """Submit the next jobs and see them accepted; returns their ids."""
+        answer = self.send(self.last + 1, *jobs)
+        assert answer.answer is Answer.OK, answer
+        self.last = answer.mark
+        return [job.id for job in jobs]
+
+    def one(self, **options: Any) -> str:
+        """Submit one job; returns its id."""
+        return self.submit(a_job(**options))[0]
+
+    def inbox(self) -> list[tuple[str, bytes]]:
+        """Job and reply of everything that was sent to this client, oldest first."""
+        found = []
+        for _, flat in self.link.execute("XRANGE", self.queue.keys.inbox(self.id), "-", "+"):
+            found += [(job.decode(), reply) for job, reply in zip(flat[::2], flat[1::2], strict=True) if job != b"open"]
+        return found
+
+
+@dataclass
+class Worker:
+    """One consumer."""
+
+    link: Link
+    queue: Queue
+    name: str
+    beats: int = 0
+
+    def register(self) -> Worker:
+        self.beats = 0
+        self.link.run(beat(self.queue, self.name, self.beats, '{"node":"here"}'))
+        return self
+
+    def beat(self) -> Beaten:
+        self.beats += 1
+        return self.link.run(beat(self.queue, self.name, self.beats))
+
+    def cycle(self, *outcomes: Outcome, want: int = 0, alone: bool = False, high_first: bool = False) -> Cycled:
+        return self.link.run(cycle(self.queue, self.name, outcomes, want, alone=alone, high_first=high_first))
+
+    def take(self, want: int = 1, *, alone: bool = False, high_first: bool = False) -> list[Entry]:
+        return self.cycle(want=want, alone=alone, high_first=high_first).entries
+
+    def take_one(self, *, alone: bool = False) -> Entry:
+        (entry,) = self.take(alone=alone)
+        return entry
+
+    def finish(self, *entries: Entry) -> list[int]:
+        """Commit these; returns the places of those that did not count."""
+        return self.cycle(*(outcome(entry, worker=self.name) for entry in entries)).fenced
+
+    def fail(self, entry: Entry, retry_after_ms: int | None = None) -> str:
+        return self.link.run(fail(self.queue, self.name, error(entry, self.name), retry_after_ms=retry_after_ms))
+
+    def give_back(self, *entries: Entry) -> int:
+        return self.link.run(give_back(self.queue, self.name, entries))
+
+    def reconcile(self, *held: Entry) -> Reconciled:
+        return self.link.run(reconcile(self.queue, self.name, held))
+
+    def read_blindly(self) -> None:
+        """A plain read whose answer gets lost: what it delivers is pending here, and nobody knows it."""
+        lanes = self.queue.keys.lanes
+        self.link.execute("XREADGROUP", "GROUP", GROUP, self.name, "STREAMS", *lanes, *(">" for _ in lanes))
+
+
+@dataclass
+class Scribe:
+    """Who acts on a queue, and what can be seen of it."""
+
+    link: Link
+    queue: Queue
+
+    def caller(self) -> Caller:
+        return Caller(self.link, self.queue)
+
+    def worker(self, name: str = "w") -> Worker:
+        """A registered worker."""
+        return Worker(self.link, self.queue, name).register()
+
+    def tick(self, *vouched: str) -> Beaten:
+        """A watcher makes a tick now, whenever the last one was."""
+        self.link.execute("DEL", self.key("tick"))
+        return self.link.run(beat(self.queue, "watcher", None, vouched=vouched))
+
+    def reap(self, consumer: str, *, blame: bool = True) -> Reaped:
+        return self.link.run(reap(self.queue, consumer, blame=blame))
+
+    def forget(self, consumer: str) -> bool:
+        return self.link.run(forget(self.queue, consumer))
+
+    def promote(self) -> int:
+        return self.link.run(promote(self.queue, "watcher"))
+
+    def cancel(self, job: str, caller: Caller) -> str:
+        return self.link.run(cancel(self.queue, job, caller.id))
+
+    def make_due(self) -> None:
+        """The time of every delayed job has come."""
+        for job in self.delayed():
+            self.link.execute("ZADD", self.key("delayed"), 1, job)
+
+    # -- what can be seen
+
+    def key(self, name: str) -> str:
+        return self.queue.keys.fixed(name)
+
+    def reply(self, job: str) -> Reply | None:
+        raw = self.link.execute("GET", self.queue.keys.reply(job))
+        return None if raw is None else read_reply(raw)
+
+    def ended(self, job: str) -> str | None:
+        """How a job ended, or None while it did not."""
+        reply = self.reply(job)
+        return reply and reply.outcome
+
+    def on_lane(self, lane: str) -> list[dict[str, str]]:
+        """The fields of each entry on a lane."""
+        return self._fields(self.queue.keys.lane(lane))
+
+    def where(self, job: str) -> list[str]:
+        """The lanes that hold an entry of a job: never more than one."""
+        return [lane for lane in LANES for entry in self.on_lane(lane) if entry["id"] == job]
+
+    def letters(self) -> list[dict[str, str]]:
+        """The dead letters."""
+        return self._fields(self.key("dead"))
+
+    def entries(self) -> int:
+        return sum(self.link.execute("XLEN", lane) for lane in self.queue.keys.lanes)
+
+    def pending(self) -> int:
+        return sum(self.link.execute("XPENDING", lane, GROUP)[0] for lane in self.queue.keys.lanes)
+
+    def delayed(self) -> list[str]:
+        return [job.decode() for job in self.link.execute("ZRANGE", self.key("delayed"), 0, -1)]
+
+    def tombstones(self) -> list[str]:
+        return [job.decode() for job in self.link.execute("ZRANGE", self.key("cancelled"), 0, -1)]
+
+    def names(self) -> set[str]:
+        """The queue's keys that exist now, without their common part."""
+        base = self.key("")
+        pattern = base.replace("{", "\\{") + "*"
+        return {name.decode().removeprefix(base) for name in self.link.execute("KEYS", pattern)}
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that is in the queue, to see whether anything changed: all but the times of consumers."""
+        return {name: self._content(self.key(name)) for name in sorted(self.names())}
+
+    def clock_ms(self) -> int:
+        seconds, micros = self.link.execute("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def _content(self, key: str) -> Any:
+        if self.link.execute("TYPE", key) != b"stream":
+            return self.link.execute("DUMP", key)
+        pending = []
+        if self.link.execute("XINFO", "GROUPS", key):
+            pending = self.link.execute("XPENDING", key, GROUP, "-", "+", 1000)
+        return self.link.execute("XRANGE", key, "-", "+"), [(entry, name) for entry, name, _, _ in pending]
+
+    def _fields(self, stream: str) -> list[dict[str, str]]:
+        rows = self.link.execute("XRANGE", stream, "-", "+")
+        return [
+            {name.decode(): value.decode(errors="replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
+            for _, flat in rows
+        ]
