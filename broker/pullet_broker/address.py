@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pullet_broker.errors import ServerRefused
 
@@ -36,9 +36,9 @@ class Address:
         return cls(url, environ.get(USER), environ.get(PASSWORD_FILE)) if url else None
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+        scheme, separator, rest = self.url.partition("://")
+        place = rest.rpartition("@")[2]  # also where a password holds signs that should have been escaped
+        return scheme + separator + re.split("[?#]", place)[0]
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"

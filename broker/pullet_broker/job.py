@@ -86,6 +86,12 @@ def read_entry(raw: Sequence[object]) -> Entry:
         return Entry(where, name, job_id.decode(errors="replace"), "", b"", "", "", problem=str(error))
 
 
+def _whole(fields: dict[bytes, bytes], name: bytes, default: int) -> int:
+    """A field as scripts read it: what is not a whole number of at most 15 digits counts as not given."""
+    text = fields.get(name, b"")
+    return int(text) if text.isdigit() and len(text) <= 15 else default
+
+
 def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
     missing = [wanted.decode() for wanted in _WANTED if wanted not in fields]
     if missing:
@@ -98,8 +104,8 @@ def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
         fields[b"args"],
         fields[b"client"].decode(),
         fields[b"opts"].decode(),
-        attempt=int(fields.get(b"attempt", b"1")),
-        raised=int(fields.get(b"raised", b"0")),
-        ttl_ms=int(fields.get(b"ttl", b"0")),
+        attempt=_whole(fields, b"attempt", 1),
+        raised=_whole(fields, b"raised", 0),
+        ttl_ms=_whole(fields, b"ttl", 0),
         large=b"blob" in fields,
     )

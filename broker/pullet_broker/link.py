@@ -6,6 +6,7 @@ layer, which costs more per call than the call. Nothing is repeated here: only t
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 from pullet_broker.address import Address
@@ -33,16 +34,7 @@ class Link:
         self.address = address
         self.opened = 0
         """How often it has connected."""
-        self._pool = redis.ConnectionPool.from_url(
-            address.url,
-            client_name=name,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=min(5.0, timeout_s),
-            retry=Retry(NoBackoff(), 0),
-            **({} if address.url.startswith("unix:") else {"socket_keepalive": True}),
-            **address.credentials(),
-        )
+        self._pool = _pool(address, name, timeout_s)
         self._connection: Any = None
 
     @property
@@ -104,9 +96,9 @@ class Link:
                 answers.append(call.parse(self.receive()))
             except ScriptMissing:
                 answers.append(call)
-            except ServerUnavailable:
-                raise
             except PulletError as error:
+                if not self.is_open:
+                    raise
                 answers.append(None)
                 problem = problem or error
         if problem:
@@ -147,11 +139,30 @@ class Link:
                 f"{where} is at its maxmemory and takes no new jobs; raise maxmemory or let workers drain it",
                 server=where,
             )
-        if isinstance(error, redis.AuthenticationError) or _is_refusal(text):
+        if isinstance(error, (redis.AuthenticationError, NoPermissionError)) or _is_refusal(text):
             return ServerRefused(f"{where} refused: {text}; check user, password and ACL rights", server=where)
-        if isinstance(error, redis.ResponseError) and not _is_passing(text):
+        if isinstance(error, redis.ResponseError) and not (isinstance(error, ReadOnlyError) or _is_passing(text)):
             return ServerError(f"{where} answered: {text}", server=where, answer=text)
         return ServerUnavailable(f"no answer from {where}: {text}; is the server running there?", server=where)
+
+
+def _pool(address: Address, name: str, timeout_s: float) -> redis.ConnectionPool:
+    """redis-py's reading of the URL; only its recipe for a connection is used."""
+    with contextlib.suppress(ValueError):  # its text may quote the password, so it must not even be our context
+        return redis.ConnectionPool.from_url(
+            address.url,
+            client_name=name,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(5.0, timeout_s),
+            retry=Retry(NoBackoff(), 0),
+            **({} if address.url.startswith("unix:") else {"socket_keepalive": True}),
+            **address.credentials(),
+        )
+    raise ServerRefused(
+        f"{address} is not the URL of a server: expected redis://host:port/db, rediss:// or unix:///path, with "
+        "/ ? # @ of a password written as %2F %3F %23 %40"
+    )
 
 
 class ScriptMissing(ServerError):

@@ -9,7 +9,7 @@ The words are outcome, attempt, worker and microseconds of run time, so that `re
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pullet_broker.codec import decode, encode
@@ -17,6 +17,7 @@ from pullet_broker.errors import DecodeError
 
 TEXT_LIMIT = 8_000
 TRACEBACK_LIMIT = 32_000
+FAILURE_LIMIT = 256_000
 
 
 @dataclass(slots=True)
@@ -62,14 +63,21 @@ def read_reply(raw: bytes) -> Reply:
 
 def pack_failure(failure: Failure) -> bytes:
     """Encode a failure; args that cannot travel are replaced by the text."""
-    fields = asdict(failure) | {
-        "text": failure.text[:TEXT_LIMIT],
-        "traceback": failure.traceback[-TRACEBACK_LIMIT:],
+    fields = {
+        "type_name": _sendable(failure.type_name, TEXT_LIMIT),
+        "text": _sendable(failure.text, TEXT_LIMIT),
+        "traceback": _sendable(failure.traceback[-TRACEBACK_LIMIT:], TRACEBACK_LIMIT),
+        "kind": failure.kind,
     }
     try:
-        return encode(fields, limit=TRACEBACK_LIMIT * 4)
-    except (TypeError, ValueError):
+        return encode(fields | {"args": failure.args}, limit=FAILURE_LIMIT)
+    except Exception:  # the args are the engine's objects: they may raise anything when they are looked at
         return encode(fields | {"args": [fields["text"]]})
+
+
+def _sendable(text: str, most: int) -> str:
+    """Text without lone surrogates, which UTF-8 cannot hold."""
+    return text[:most].encode("utf-8", "backslashreplace").decode()
 
 
 def read_failure(payload: bytes) -> Failure:

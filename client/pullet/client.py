@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import copy
 import functools
 import os
 import threading
@@ -26,7 +25,7 @@ from pullet_broker.codec import encode_call
 from pullet_broker.errors import ClientClosed, JobLost, PulletError
 from pullet_broker.job import new_job_id
 from pullet_broker.link import Link
-from pullet_broker.moves.life import cancel
+from pullet_broker.moves.cancel import cancel
 from pullet_broker.settings import Queue
 
 if TYPE_CHECKING:
@@ -98,7 +97,8 @@ class Client(Generic[E]):
 
     def options(self, **options: Any) -> Self:
         """The same client with other options for the jobs submitted through it; see `pullet.Options`."""
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # not copy.copy: that would go through __reduce__ to another core
+        other.__dict__.update(self.__dict__)
         other._options = Options(**{**vars(self._options), **options})
         return other
 
@@ -211,7 +211,7 @@ class Core:
     def _cancel(self, job: str) -> None:
         item = self._open.pop(job.encode(), None)
         if item is not None and not self._sender.withdraw(job):
-            self._sender.ask(cancel(self._queue, job, self._sender.client))
+            self._sender.ask(cancel(self._queue, job))
 
     def _reject(self, item: Pending, error: PulletError) -> None:
         self._open.pop(item.future.job_id.encode(), None)

@@ -135,6 +135,7 @@ class Sender:
             except ScriptMissing:
                 self._link.close()  # announcing again loads the script; nothing had run
             except ServerUnavailable as error:
+                self._link.close()  # answers that are still to come belong to nobody now
                 self._announced = False
                 self._pause(error)
             except ServerError as error:

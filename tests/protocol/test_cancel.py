@@ -10,7 +10,7 @@ import pytest
 from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
-from pullet_broker.moves.life import cancel
+from pullet_broker.moves.cancel import cancel
 from pullet_broker.settings import Limits, Queue
 from tests.support.scribe import Scribe, Worker, a_job
 
@@ -25,10 +25,10 @@ def scribe(link: Link, queue: Queue) -> Scribe:
 def test_a_parked_job_is_closed_at_once(scribe: Scribe) -> None:
     caller = scribe.caller()
     job = caller.one(delay_ms=HOUR)
-    assert scribe.cancel(job, caller) == "CANCELLED"
+    assert scribe.cancel(job) == "CANCELLED"
     assert (scribe.ended(job), scribe.delayed(), scribe.tombstones()) == ("cancelled", [], [])
     assert scribe.names().isdisjoint({"parked", "delayed"})
-    assert scribe.cancel(job, caller) == "DONE"
+    assert scribe.cancel(job) == "DONE"
     assert [name for name, _ in caller.inbox()] == [job]
 
 
@@ -36,7 +36,7 @@ def test_a_job_parked_for_a_retry_is_closed_at_once(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
     job = caller.one()
     worker.fail(worker.take_one(), retry_after_ms=HOUR)
-    assert scribe.cancel(job, caller) == "CANCELLED"
+    assert scribe.cancel(job) == "CANCELLED"
     reply = scribe.reply(job)
     assert reply is not None
     assert (reply.outcome, reply.attempt) == ("cancelled", 2)
@@ -46,8 +46,8 @@ def test_large_arguments_end_with_a_cancelled_job(scribe: Scribe) -> None:
     narrow = Scribe(scribe.link, Queue(name=scribe.queue.name, limits=Limits(blob_over_bytes=1)))
     caller = narrow.caller()
     parked, waiting = caller.one(args=b"large", delay_ms=HOUR), caller.one(args=b"large")
-    narrow.cancel(parked, caller)
-    narrow.cancel(waiting, caller)
+    narrow.cancel(parked)
+    narrow.cancel(waiting)
     assert narrow.worker().take() == []
     assert not [name for name in narrow.names() if name.startswith("blob:")]
 
@@ -55,7 +55,7 @@ def test_large_arguments_end_with_a_cancelled_job(scribe: Scribe) -> None:
 def test_a_waiting_job_ends_at_the_next_take(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
     job = caller.one()
-    assert [scribe.cancel(job, caller), scribe.cancel(job, caller)] == ["ASKED", "ASKED"]
+    assert [scribe.cancel(job), scribe.cancel(job)] == ["ASKED", "ASKED"]
     assert (scribe.ended(job), scribe.where(job)) == (None, ["normal"])
     assert worker.cycle(want=1).dropped == 1
     assert (scribe.ended(job), scribe.where(job)) == ("cancelled", [])
@@ -66,10 +66,10 @@ def test_a_finish_that_comes_first_wins(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
     job = caller.one()
     entry = worker.take_one()
-    assert scribe.cancel(job, caller) == "ASKED"
+    assert scribe.cancel(job) == "ASKED"
     assert worker.finish(entry) == []
     assert (scribe.ended(job), scribe.tombstones()) == ("ok", [])
-    assert scribe.cancel(job, caller) == "DONE"
+    assert scribe.cancel(job) == "DONE"
     assert [name for name, _ in caller.inbox()] == [job]
 
 
@@ -77,7 +77,7 @@ def test_a_failure_for_good_that_comes_first_wins(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
     job = caller.one()
     entry = worker.take_one()
-    scribe.cancel(job, caller)
+    scribe.cancel(job)
     assert (worker.fail(entry), scribe.ended(job), scribe.tombstones()) == ("DEAD", "error", [])
 
 
@@ -95,7 +95,7 @@ def test_a_running_job_ends_when_its_attempt_ends_without_a_result(scribe: Scrib
     caller, worker = scribe.caller(), scribe.worker()
     job = caller.one()
     entry = worker.take_one()
-    scribe.cancel(job, caller)
+    scribe.cancel(job)
     SETTLERS[settler](scribe, worker, entry)
     assert (scribe.ended(job), scribe.entries(), scribe.pending()) == ("cancelled", 0, 0)
     assert (scribe.tombstones(), scribe.delayed()) == ([], [])
@@ -105,7 +105,7 @@ def test_a_running_job_ends_when_its_attempt_ends_without_a_result(scribe: Scrib
 
 def test_a_fail_answers_that_the_job_was_cancelled(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
-    scribe.cancel(caller.one(), caller)
+    scribe.cancel(caller.one())
     worker.read_blindly()
     (entry,) = worker.reconcile().adopted
     assert worker.fail(entry, retry_after_ms=0) == "CANCELLED"
@@ -116,7 +116,7 @@ def test_a_crash_at_the_limit_of_a_cancelled_job_is_a_cancellation(scribe: Scrib
     caller, worker = strict.caller(), strict.worker()
     job = caller.one()
     worker.take_one()
-    strict.cancel(job, caller)
+    strict.cancel(job)
     assert strict.reap("w").buried == 0
     assert (strict.ended(job), strict.letters()) == ("cancelled", [])
 
@@ -124,7 +124,7 @@ def test_a_crash_at_the_limit_of_a_cancelled_job_is_a_cancellation(scribe: Scrib
 @pytest.mark.parametrize("delay_ms", [0, HOUR])
 def test_a_cancel_that_overtakes_its_job_waits_for_it(scribe: Scribe, delay_ms: int) -> None:
     caller, worker, job = scribe.caller(), scribe.worker(), a_job(delay_ms=delay_ms)
-    assert scribe.cancel(job.id, caller) == "ASKED"
+    assert scribe.cancel(job.id) == "ASKED"
     caller.submit(job)
     scribe.make_due()
     assert (scribe.promote(), worker.take()) == (0, [])
@@ -136,7 +136,7 @@ def test_a_late_worker_learns_of_a_cancel_by_its_fence(scribe: Scribe) -> None:
     job = caller.one()
     old = late.take_one()
     scribe.reap("late", blame=False)
-    scribe.cancel(job, caller)
+    scribe.cancel(job)
     assert heir.cycle(want=1).dropped == 1
     assert late.finish(old) == [0]
     assert scribe.ended(job) == "cancelled"
@@ -146,7 +146,7 @@ def test_a_late_worker_learns_of_a_cancel_by_its_fence(scribe: Scribe) -> None:
 def test_malformed_arguments_change_nothing(scribe: Scribe, name: str, value: str) -> None:
     caller = scribe.caller()
     job = caller.one(delay_ms=HOUR)
-    call = cancel(scribe.queue, job, caller.id)
+    call = cancel(scribe.queue, job)
     args = list(call.args)
     args[call.script.args.index(name)] = value
     before = scribe.dump()

@@ -94,5 +94,5 @@ def test_failures_retries_and_gifts_go_through(scribe: Scribe) -> None:
     scribe.make_due()
     fill(scribe.link)
     assert scribe.promote() == 1
-    assert scribe.cancel(later, caller) == "ASKED"
+    assert scribe.cancel(later) == "ASKED"
     assert (scribe.ended(for_good), scribe.where(later), scribe.where(back)) == ("error", ["normal"], ["again"])

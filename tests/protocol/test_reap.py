@@ -8,6 +8,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import Reaped
 from pullet_broker.settings import Lifetimes, Limits, Queue
+from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe, Worker, a_job
 
 
@@ -211,3 +212,23 @@ def test_a_senseless_ttl_in_an_entry_loses_neither_it_nor_its_neighbours(scribe:
         assert (strict.ended("odd"), strict.ended(job), strict.entries()) == ("crashed", "crashed", 0)
     else:
         assert (strict.where("odd"), strict.where(job)) == (["suspect"], ["suspect"])
+
+
+def test_an_entry_with_thousands_of_fields_does_not_stop_the_recovery_of_its_neighbours(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    before = caller.one()
+    fields = ("id", "odd", "method", "work", "args", b"\x90", "client", caller.id, "opts", "", *["x"] * 10_000)
+    scribe.link.execute("XADD", scribe.queue.keys.lane("normal"), "*", *fields)
+    after = caller.one()
+    assert len(worker.take(3)) == 3
+    assert scribe.reap("w").issued == 3
+    assert [scribe.where(job) for job in (before, "odd", after)] == [["suspect"]] * 3
+
+
+def test_a_reaped_worker_is_named_until_it_is_forgotten(scribe: Scribe) -> None:
+    """Or it would leave its name behind for ever when whoever reaped it dies before it forgets it."""
+    scribe.worker()
+    scribe.reap("w")
+    assert wait_until(lambda: scribe.tick().dead == ["w"], timeout_s=1)
+    assert scribe.forget("w")
+    assert scribe.tick().dead == []

@@ -172,7 +172,7 @@ def test_a_malformed_gift_changes_nothing(scribe: Scribe, bad: tuple[object, ...
     caller, worker = scribe.caller(), scribe.worker()
     job, _ = caller.submit(a_job(), a_job())
     entries = worker.take(2)
-    scribe.cancel(job, caller)
+    scribe.cancel(job)
     before = scribe.dump()
     call = give_back(scribe.queue, "w", entries)
     call.args.extend(bad)  # type: ignore[attr-defined]

@@ -89,7 +89,7 @@ def test_an_expired_job_is_settled_at_the_take(scribe: Scribe) -> None:
 def test_a_cancelled_job_is_settled_at_the_take(scribe: Scribe) -> None:
     caller, worker = scribe.caller(), scribe.worker()
     job, kept = caller.submit(a_job(), a_job())
-    assert scribe.cancel(job, caller) == "ASKED"
+    assert scribe.cancel(job) == "ASKED"
     cycled = worker.cycle(want=2)
     assert ([entry.job for entry in cycled.entries], cycled.dropped) == ([kept], 1)
     assert (scribe.ended(job), scribe.tombstones(), scribe.entries()) == ("cancelled", [], 1)

@@ -55,11 +55,12 @@ def test_a_worker_is_dead_after_its_lease_of_looks(scribe: Scribe) -> None:
     assert silent.beats == 0
 
 
-def test_the_dead_are_named_until_somebody_reaps_them(scribe: Scribe) -> None:
+def test_the_dead_are_named_until_somebody_recovers_what_they_held(scribe: Scribe) -> None:
     scribe.worker()
     assert [scribe.tick().dead for _ in range(LEASE + 1)][-1] == ["w"]
     assert scribe.tick().dead == ["w"]
     scribe.reap("w")
+    assert scribe.forget("w")
     assert scribe.tick().dead == []
 
 
@@ -99,6 +100,7 @@ def test_the_next_tick_comes_by_itself(scribe: Scribe) -> None:
     scribe.link.execute("DEL", scribe.key("tick"))
     workers = [Worker(scribe.link, brisk, name).register() for name in ("a", "b")]
     assert wait_until(lambda: any(worker.beat().dead == ["silent"] for worker in workers))
+    scribe.tick()
 
 
 def test_a_watcher_ticks_and_leaves_no_trace(scribe: Scribe) -> None:
@@ -113,6 +115,15 @@ def test_a_worker_must_say_who_it_is_before_it_beats(scribe: Scribe) -> None:
     worker.register()
     assert worker.beat().standing is Standing.OK
     assert scribe.link.execute("HGET", scribe.key("workers"), "w") == b'{"node":"here"}'
+
+
+def test_the_reaped_do_not_come_back_however_late_they_beat(scribe: Scribe) -> None:
+    worker = scribe.worker()
+    scribe.reap("w")
+    assert worker.beat().standing is Standing.STRANGER
+    late = beat(scribe.queue, "w", 7, '{"state":"busy"}')
+    assert scribe.link.run(late).standing is Standing.STRANGER
+    assert scribe.link.execute("HEXISTS", scribe.key("workers"), "w") == 0
 
 
 def test_a_changed_record_replaces_the_old_one(scribe: Scribe) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.support.leaks import wait_until
 
 MARK = "PULLET_TEST_MARK"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pullet
 import pytest
 import ray
+
+import pullet
 from pullet_broker.address import Address
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from pullet_workers import Pool
-
 from tests.ray.engines import Broken, Echo
 from tests.support.leaks import wait_until
 
@@ -64,7 +65,7 @@ def test_ray_tasks_and_other_actors_use_the_same_pool(pool: Pool[Echo]) -> None:
         return answers, sum(thread.name.startswith("pullet-") for thread in threading.enumerate())
 
     rounds = [ray.get([process_batch.remote(pool, ["x", "y"]) for _ in range(3)]) for _ in range(4)]
-    for answers, threads in sum(rounds, []):
+    for answers, threads in itertools.chain.from_iterable(rounds):
         assert answers == ["hello x", "hello y"]
         assert threads <= 2, "a process that unpickles a pool again and again keeps one sender and one receiver"
 
@@ -109,11 +110,15 @@ def test_after_a_drain_nothing_is_left(queue: Queue, address: Address, link: Lin
         assert link.execute("XLEN", lane) == 0
         assert link.execute("XPENDING", lane, "workers")[0] == 0
         assert link.execute("XINFO", "CONSUMERS", lane, "workers") == []
-    assert link.execute("EXISTS", *(queue.keys.fixed(name) for name in ("workers", "beats", "missed", "cancelled"))) == 0
+    assert (
+        link.execute("EXISTS", *(queue.keys.fixed(name) for name in ("workers", "beats", "missed", "cancelled"))) == 0
+    )
     assert wait_until(lambda: b"pullet:" + queue.name.encode() not in link.execute("CLIENT", "LIST"))
 
 
-def test_the_pool_works_on_while_its_controller_is_dead_and_is_adopted_by_the_next(pool: Pool[Echo], queue: Queue) -> None:
+def test_the_pool_works_on_while_its_controller_is_dead_and_is_adopted_by_the_next(
+    pool: Pool[Echo], queue: Queue
+) -> None:
     assert wait_until(lambda: ready(pool) == 2)
     names = {worker["name"] for worker in pool.workers()}
     keeper = ray.get_actor(f"pullet:{queue.name}:controller", namespace="pullet")

@@ -19,8 +19,9 @@ class Glance:
     """The job of every entry."""
     pending: dict[Place, str]
     """Who has taken it."""
-    parked: dict[str, bool]
-    """Whether it has a time to be promoted at, too."""
+    parked: list[str]
+    due: list[str]
+    """Jobs that have a time to be promoted at: the parked ones."""
     replies: dict[str, bytes]
     blobs: dict[str, bool]
     """Jobs with large arguments, and whether these have a TTL."""
@@ -52,7 +53,8 @@ def glance(link: Link, queue: Queue, jobs: Sequence[str], clients: Sequence[str]
     return Glance(
         entries={(n, id_.decode()): flat[1].decode() for n, rows in enumerate(streams, 1) for id_, flat in rows},
         pending={(n, row[0].decode()): row[1].decode() for n, rows in enumerate(groups, 1) for row in rows},
-        parked={job.decode(): job in delayed for job in parked},
+        parked=[job.decode() for job in parked],
+        due=[job.decode() for job in delayed],
         replies={job: reply for job, reply in zip(jobs, replies, strict=True) if reply is not None},
         blobs={job: ttl > 0 for job, ttl in zip(jobs, lifetimes, strict=True) if ttl != -2},
         mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b"open"],

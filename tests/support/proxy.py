@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 RESET = struct.pack("ii", 1, 0)
@@ -21,6 +22,8 @@ class Proxy:
         self._down = False
         self.accepted = 0
         """Connections so far."""
+        self.rewrite: Callable[[bytes], bytes] = lambda data: data
+        """What becomes of the server's answers."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -68,7 +71,7 @@ class Proxy:
             try:
                 if self._down:
                     raise ConnectionRefusedError
-                pipe = Pipe(near, _connect(self._target))
+                pipe = Pipe(near, _connect(self._target), self.rewrite)
             except OSError:
                 _reset(near)
                 continue
@@ -79,12 +82,12 @@ class Proxy:
 class Pipe:
     """One connection through the proxy."""
 
-    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+    def __init__(self, near: socket.socket, far: socket.socket, rewrite: Callable[[bytes], bytes]) -> None:
         self._near, self._far = near, far
         self.flowing = threading.Event()
         self.flowing.set()
-        for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pump, args=(source, sink), name="proxy-pipe", daemon=True).start()
+        for way in ((near, far, bytes), (far, near, rewrite)):
+            threading.Thread(target=self._pump, args=way, name="proxy-pipe", daemon=True).start()
 
     def cut(self) -> None:
         self.flowing.set()
@@ -95,11 +98,11 @@ class Pipe:
         """What was held arrives after all."""
         self.flowing.set()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, rewrite: Callable[[bytes], bytes]) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self.flowing.wait()
-                sink.sendall(data)
+                sink.sendall(rewrite(data))
             self.flowing.wait()
             sink.shutdown(socket.SHUT_WR)
 

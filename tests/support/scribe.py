@@ -11,8 +11,9 @@ from typing import Any
 from pullet_broker.job import Entry, Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP, LANES
 from pullet_broker.link import Link
+from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Cycled, Outcome, Reconciled, cycle, fail, give_back, reconcile
-from pullet_broker.moves.life import Beaten, Reaped, beat, cancel, forget, promote, reap
+from pullet_broker.moves.life import Beaten, Reaped, beat, forget, promote, reap
 from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.reply import Reply, pack_reply, read_reply
 from pullet_broker.settings import Queue
@@ -144,8 +145,8 @@ class Scribe:
     def promote(self) -> int:
         return self.link.run(promote(self.queue, "watcher"))
 
-    def cancel(self, job: str, caller: Caller) -> str:
-        return self.link.run(cancel(self.queue, job, caller.id))
+    def cancel(self, job: str) -> str:
+        return self.link.run(cancel(self.queue, job))
 
     def make_due(self) -> None:
         """The time of every delayed job has come."""

@@ -156,9 +156,9 @@ def main() -> None:
 
 
 def registered(link: Link, queue: Queue) -> dict[str, str]:
-    """Name -> consumer of all workers that the queue knows."""
+    """Consumer -> name of all workers that the queue knows."""
     flat = link.execute("HGETALL", queue.keys.fixed("workers"))
-    return {json.loads(record)["name"]: name.decode() for name, record in zip(flat[::2], flat[1::2], strict=True)}
+    return {name.decode(): json.loads(record)["name"] for name, record in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def consumers(link: Link, queue: Queue) -> set[str]:

@@ -25,7 +25,9 @@ async def resolve_soon(*made: Future[int]) -> None:
 
 def test_it_is_a_future_of_the_standard_library() -> None:
     first, second, third = made = [future(), future(), future()]
-    threading.Thread(target=lambda: [second.set_result(2), first.set_exception(ValueError("x")), third.cancel()]).start()
+    threading.Thread(
+        target=lambda: [second.set_result(2), first.set_exception(ValueError("x")), third.cancel()]
+    ).start()
 
     done, waiting = concurrent.futures.wait(made, timeout=5)
     assert (done, waiting) == (set(made), set())

@@ -15,7 +15,6 @@ from pullet.future import Future
 from pullet.resolve import RemoteTraceback, _registered, register_error, resolve
 from pullet_broker.codec import encode
 from pullet_broker.errors import (
-    DecodeError,
     EncodeError,
     JobExpired,
     JobUnreadable,

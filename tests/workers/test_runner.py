@@ -74,7 +74,9 @@ def test_values_of_every_size_travel_both_ways(queue: Queue, address: Address, l
     with running(queue, address), calling(queue, address) as client:
         assert client.submit(Kit.echo, value).result(20) == value
         assert [found == value for found in client.map(Kit.echo, [value] * 4)] == [True] * 4
-    assert not link.execute("KEYS", queue.keys.blob_prefix.replace("{", "\\{") + "*"), "large arguments end with the job"
+    assert not link.execute("KEYS", queue.keys.blob_prefix.replace("{", "\\{") + "*"), (
+        "large arguments end with the job"
+    )
 
 
 def test_large_arguments_that_are_gone_fail_their_job(queue: Queue, address: Address, link: Link) -> None:

@@ -8,13 +8,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pullet_broker.codec import decode_call, encode
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
 from pullet_broker.job import Entry
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Limits
+
+T = TypeVar("T")
 
 Factory = Callable[[], Any]
 
@@ -104,15 +106,20 @@ def describe(error: BaseException) -> Failure:
     """An exception as data, with the traceback from the engine's own frames on."""
     cls = type(error)
     frames = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(cls, error, frames))
-    return Failure(f"{cls.__module__}.{cls.__qualname__}", _text_of(error), list(error.args), text)
+    return Failure(
+        f"{cls.__module__}.{cls.__qualname__}",
+        _ask(lambda: str(error), f"<{cls.__name__} whose text cannot be made>"),
+        _ask(lambda: list(error.args), []),
+        _ask(lambda: "".join(traceback.format_exception(cls, error, frames)), "<a traceback that cannot be made>"),
+    )
 
 
-def _text_of(error: BaseException) -> str:
+def _ask(question: Callable[[], T], otherwise: T) -> T:
+    """What an exception says of itself. It is the engine's code that answers, so it may raise anything."""
     try:
-        return str(error)
-    except Exception as worse:
-        return f"<{type(error).__name__} whose text cannot be made: {type(worse).__name__}>"
+        return question()
+    except BaseException:
+        return otherwise
 
 
 def resolve_factory(factory: Factory | str) -> Factory:

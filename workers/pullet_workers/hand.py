@@ -105,6 +105,11 @@ class Hand:
                 self._aside.append(aside)
             return aside
 
+    def reclaim(self) -> None:
+        """The courier is gone: what it had set aside is in hand again."""
+        for aside in list(self._aside):
+            self.take_back(aside)
+
     def put_away(self, aside: Aside) -> None:
         """The server has it."""
         with self._moving:

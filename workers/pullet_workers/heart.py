@@ -64,7 +64,7 @@ class Heart:
         if consumer is None:
             return
         self._number += 1
-        news = record if self._told and self._told != (consumer, record) else ""
+        news = record if self._told != (consumer, record) else ""
         beaten = self._link.run(beat(self._queue, consumer, self._number, news))
         if beaten.standing is Standing.OK:
             self._told = (consumer, record)

@@ -86,6 +86,8 @@ class Loop:
 
     def leave(self) -> None:
         """Give back what was not started, commit what was, be forgotten. Repeat it when the server was away."""
+        self.courier.stop()
+        self.hand.reclaim()
         aside = self.hand.set_aside()
         try:
             self._give_back(aside.queued)
@@ -94,6 +96,7 @@ class Loop:
         except ServerError:
             self.hand.take_back(aside)
             raise
+        self._give_back(self._link.run(reconcile(self._queue, self._consumer, ())).adopted)
         self._link.run(forget(self._queue, self._consumer))
 
     def close(self) -> None:
@@ -119,9 +122,15 @@ class Loop:
         if standing is Standing.PAUSED:
             self._report.state = "paused"
             self._pass_time()
+        elif standing is Standing.NOGROUP:
+            self._make_groups()
         else:
-            self.register()  # it counted as dead, or the lanes are new: its jobs are other workers' now
+            self.register()  # it counted as dead: its jobs are other workers' now
         return False
+
+    def _make_groups(self) -> None:
+        """A lane has lost its group: register once more, which makes it again."""
+        self._link.run(beat(self._queue, self._consumer, 0, self._record.text(self._report)))
 
     def _wait(self) -> None:
         self._report.state = "idle"

@@ -110,7 +110,7 @@ class Runner:
 
     def _end(self) -> None:
         self.report.state = "draining"
-        while self.consumer is not None and not self._given_up.is_set() and not self._try(self._loop.leave):
+        while self.consumer is not None and not self._try(self._loop.leave) and not self._given_up.is_set():
             continue
 
     def _try(self, step: Callable[[], None]) -> bool:

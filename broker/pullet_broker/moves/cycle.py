@@ -9,6 +9,7 @@ from typing import Any
 
 from pullet_broker.job import Entry, read_entry
 from pullet_broker.keys import GROUP, LANES
+from pullet_broker.moves.settling import burying, settling
 from pullet_broker.scripting import Arg, Call, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
 
@@ -133,22 +134,6 @@ def read_waited(queue: Queue, raw: Any) -> list[Entry]:
         for entry_id, fields in entries
     ]
     return sorted(found, key=lambda entry: entry.lane)
-
-
-def settling(queue: Queue) -> dict[str, Arg]:
-    """The ARGV that every script needs that settles jobs."""
-    return {
-        "reply": queue.keys.reply_prefix,
-        "inbox": queue.keys.inbox_prefix,
-        "blob": queue.keys.blob_prefix,
-        "inline": queue.limits.inline_bytes,
-        "ttl": queue.lifetimes.reply_ms,
-    }
-
-
-def burying(queue: Queue) -> dict[str, Arg]:
-    """The ARGV that every script needs that writes dead letters."""
-    return {"dead_letters": queue.limits.dead_letters, "dead_ms": queue.lifetimes.dead_ms}
 
 
 def places(entries: Iterable[Entry]) -> list[Arg]:

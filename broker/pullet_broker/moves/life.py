@@ -1,4 +1,4 @@
-"""Life and death of workers: beat (with the tick), reap, forget, promote; and cancel."""
+"""Life and death of workers: beat (with the tick), reap, forget, promote."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pullet_broker.moves.cycle import Standing, burying, settling
+from pullet_broker.moves.cycle import Standing
+from pullet_broker.moves.settling import burying, settling
 from pullet_broker.scripting import Call, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
 
@@ -80,10 +81,3 @@ def promote(queue: Queue, consumer: str) -> Call[int]:
     script = load("promote")
     args = script.arguments(consumer=consumer, most=REAPED, **settling(queue))
     return Call(script, fixed_keys(script, queue.keys), args, int)
-
-
-def cancel(queue: Queue, job: str, client: str) -> Call[str]:
-    """Ask that a job does not run. Answers CANCELLED (it was parked), DONE (too late) or ASKED."""
-    script = load("cancel")
-    args = script.arguments(job=job, client=client, **settling(queue))
-    return Call(script, fixed_keys(script, queue.keys), args, lambda raw: str(raw.decode()))

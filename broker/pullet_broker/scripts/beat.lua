@@ -17,7 +17,7 @@ if arg.number ~= '' then
   -- A consumer that was reaped never comes back under its old name, however late it beats.
   local known = redis.call('HEXISTS', key.workers, arg.consumer) == 1
   if not known and arg.number ~= '0' then return {'STRANGER', {}, 0} end
-  if not known then make_groups() end
+  if arg.number == '0' then make_groups() end
   if arg.record ~= '' then redis.call('HSET', key.workers, arg.consumer, arg.record) end
   redis.call('HSET', key.beats, arg.consumer, arg.number)
 end

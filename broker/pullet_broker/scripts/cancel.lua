@@ -1,6 +1,6 @@
 -- cancel: ask that a job does not run. A parked one ends here; any other at the next hand that touches it.
 -- KEYS     cancelled delayed parked
--- ARGV     job client reply inbox blob inline ttl
+-- ARGV     job reply inbox blob inline ttl
 -- RETURNS  CANCELLED | DONE | ASKED
 -- USES     entry settle
 -- OOM      allow

@@ -1,0 +1,150 @@
+"""The scripts' headers are true: what they name is what the text uses and what the typed functions give."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pullet_broker.job import Entry, Job
+from pullet_broker.keys import LANE_KEYS
+from pullet_broker.moves.cancel import cancel
+from pullet_broker.moves.cycle import Outcome, cycle, fail, give_back, reconcile
+from pullet_broker.moves.life import beat, forget, promote, reap
+from pullet_broker.moves.submit import submit
+from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
+from pullet_broker.settings import Queue
+
+QUEUE = Queue(name="q")
+CLIENT = "0" * 32
+ENTRY = Entry(4, "1-0", "job", "work", b"", CLIENT, "")
+
+CALLS: dict[str, Callable[[], Call[Any]]] = {
+    "submit": lambda: submit(QUEUE, CLIENT, 1, 1, [Job("a", "work", b""), Job("b", "work", b"")]),
+    "cycle": lambda: cycle(QUEUE, "w", [Outcome(ENTRY, b"")], 1, alone=True, high_first=False),
+    "fail": lambda: fail(QUEUE, "w", Outcome(ENTRY, b""), retry_after_ms=None),
+    "give_back": lambda: give_back(QUEUE, "w", [ENTRY]),
+    "reap": lambda: reap(QUEUE, "w", blame=True),
+    "reconcile": lambda: reconcile(QUEUE, "w", [ENTRY]),
+    "promote": lambda: promote(QUEUE, "w"),
+    "cancel": lambda: cancel(QUEUE, "job"),
+    "forget": lambda: forget(QUEUE, "w"),
+    "beat": lambda: beat(QUEUE, "w", 1, "{}", ["v"]),
+}
+REST = {"submit": 2 * 9, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
+"""How many ARGV each of them gives beyond the named ones."""
+
+every_script = pytest.mark.parametrize("name", NAMES)
+
+
+def code(script: Script) -> str:
+    """The text without the line that names everything, and without comments."""
+    _, _, *lines = script.text.splitlines()
+    return "\n".join(line.split("--")[0] for line in lines)
+
+
+def source(name: str) -> str:
+    return (FOLDER / f"{name}.lua").read_text()
+
+
+def test_each_script_has_a_file_and_each_file_is_a_script() -> None:
+    assert sorted(NAMES) == sorted(file.stem for file in FOLDER.glob("*.lua"))
+    assert set(CALLS) == set(NAMES)
+
+
+def test_each_shared_part_is_used() -> None:
+    used = {part for name in NAMES for part in read_header(source(name))["USES"]}
+    assert used == {file.stem for file in (FOLDER / "shared").glob("*.lua")}
+
+
+@every_script
+def test_the_header_says_what_a_reader_needs(name: str) -> None:
+    header = read_header(source(name))
+    assert {"KEYS", "ARGV", "RETURNS", "ATOMIC"} <= set(header)
+    assert source(name).startswith(f"-- {name}: ")
+
+
+@every_script
+def test_the_keys_in_the_header_are_those_in_the_text(name: str) -> None:
+    named = {"lane" if key == "LANES" else key for key in load(name).keys}
+    assert set(re.findall(r"\bkey\.(\w+)", code(load(name)))) == named
+
+
+@every_script
+def test_the_arguments_in_the_header_are_those_in_the_text(name: str) -> None:
+    assert set(re.findall(r"\barg\.(\w+)", code(load(name)))) == set(load(name).args)
+
+
+@every_script
+def test_only_an_open_ended_script_reads_beyond_its_named_arguments(name: str) -> None:
+    text = code(load(name))
+    assert bool(re.search(r"\brest\b|\bARGV\b", text)) == load(name).open_ended
+    assert not re.search(r"\bKEYS\b", text)
+
+
+@every_script
+def test_each_shared_part_that_a_script_names_is_needed(name: str) -> None:
+    parts = read_header(source(name))["USES"]
+    texts = {part: (FOLDER / "shared" / f"{part}.lua").read_text() for part in parts}
+    for part, text in texts.items():
+        offered = re.findall(r"^local function (\w+)", text, re.MULTILINE)
+        others = [source(name), *(other for key, other in texts.items() if key != part)]
+        assert any(re.search(rf"\b{word}\(", other) for word in offered for other in others), part
+
+
+@every_script
+def test_all_but_submit_run_on_a_full_server(name: str) -> None:
+    first = load(name).text.splitlines()[0]
+    assert first == ("#!lua" if name == "submit" else "#!lua flags=allow-oom")
+
+
+@every_script
+def test_a_call_gives_exactly_the_named_arguments(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[set[str]] = []
+    arguments = Script.arguments
+
+    def spy(script: Script, **named: Any) -> list[Any]:
+        given.append(set(named))
+        return arguments(script, **named)
+
+    monkeypatch.setattr(Script, "arguments", spy)
+    CALLS[name]()
+    assert given == [set(load(name).args)]
+
+
+@every_script
+def test_a_call_is_a_command_with_the_keys_of_its_queue(name: str) -> None:
+    call = CALLS[name]()
+    command = call.command()
+    assert command[:3] == ("EVALSHA", call.script.sha, len(call.keys))
+    assert len(command) == 3 + len(call.keys) + len(call.script.args) + REST.get(name, 0)
+    lanes = len(LANE_KEYS) - 1 if "LANES" in call.script.keys else 0
+    assert len(call.keys) == len(call.script.keys) + lanes
+    assert all(key.startswith("pullet:{q}:") for key in call.keys)
+
+
+def test_lanes_stand_in_the_place_of_their_name() -> None:
+    keys = QUEUE.keys
+    assert key_names(keys, ["config", "LANES", "dead"]) == [keys.fixed("config"), *keys.lanes, keys.fixed("dead")]
+
+
+def test_a_script_is_known_by_the_digest_of_its_text() -> None:
+    script = load("forget")
+    assert script.sha == hashlib.sha1(script.text.encode()).hexdigest()
+    assert load("forget") is script
+
+
+def test_the_named_arguments_come_in_the_order_of_the_header() -> None:
+    script = Script("x", (), ("a", "b", "c"), False, "")
+    assert script.arguments(c=3, a=1, b=2) == [1, 2, 3]
+    with pytest.raises(KeyError):
+        script.arguments(a=1, b=2)
+
+
+def test_a_header_is_read_up_to_the_first_line_of_code() -> None:
+    lines = ["-- x: what", "-- KEYS     config LANES (five)", "-- ARGV     a b ...", "--          more"]
+    text = "\n".join([*lines, "local x", "-- USES     entry"])
+    assert read_header(text) == {"KEYS": ["config", "LANES"], "ARGV": ["a", "b", "..."], "USES": []}
