@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
-import os
-import threading
-import weakref
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import InvalidStateError
-from concurrent.futures import wait as wait_for_futures
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from pullet.core import CLOSE_S, Core, shared_core
 from pullet.future import Future
 from pullet.method import Methods
 from pullet.options import DEFAULT, Options
-from pullet.outbox import Pending
-from pullet.receiver import Receiver
-from pullet.resolve import resolve
 from pullet.results import Results
-from pullet.sender import Sender
 from pullet_broker.address import Address
 from pullet_broker.codec import encode_call
-from pullet_broker.errors import ClientClosed, JobLost, PulletError
-from pullet_broker.job import new_job_id
-from pullet_broker.link import Link
-from pullet_broker.moves.cancel import cancel
 from pullet_broker.settings import Queue
 
 if TYPE_CHECKING:
@@ -36,8 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 X = TypeVar("X")
 
-CLOSE_S = 5.0
 WINDOW = 1000
+"""Jobs of one `map` in flight."""
 
 
 class Client(Generic[E]):
@@ -130,135 +117,10 @@ class Client(Generic[E]):
 
 
 def _connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:
-    """A client in the process that unpickles it. Ray opens one with every task: all of a queue share one core."""
+    """A client in the process that unpickles it: all of one queue share a core."""
     client: Client[Any] = Client.__new__(Client)
     client._engine, client._queue, client._address, client._options = engine, queue, address, options
     client._methods = Methods(engine)
     client._shared = True
-    with _sharing:
-        core = _shared_cores.get((queue.name, address))
-        if core is None:
-            core = _shared_cores[queue.name, address] = Core(queue, address)
-    client._core = core
+    client._core = shared_core(queue, address)
     return client
-
-
-class Core:
-    """What all `options` of one client share: the open jobs and the two threads. Starts at the first submit."""
-
-    def __init__(self, queue: Queue, address: Address) -> None:
-        self._queue, self._address = queue, address
-        self._lock = threading.Lock()
-        self._build()
-        _cores.add(self)
-
-    def _build(self) -> None:
-        self._open: dict[bytes, Pending] = {}
-        self._closed = False
-        self._sender = Sender(self._queue, self._address, self._reject)
-        self._receiver = Receiver(self._queue, self._address, self._sender.client, self._open)
-        self._sender.on_identity = self._receiver.change_client
-        self._sender.on_new_inbox = self._receiver.look
-        self._sender.on_forgotten = self._settle_forgotten
-        self._receiver.on_silence = self._sender.check_mark
-        self._started = False
-
-    def submit(self, method: str, payload: bytes, options: Options) -> Future[Any]:
-        job = options.job(new_job_id(), method, payload)
-        future: Future[Any] = Future(job.id, self._cancel)
-        item = Pending(job, future, keep=options.keep is not False)
-        if not self._started:
-            self._start()
-        self._open[job.id.encode()] = item
-        try:
-            self._sender.put(item)
-        except PulletError:
-            del self._open[job.id.encode()]
-            raise
-        return future
-
-    def _start(self) -> None:
-        with self._lock:
-            if not self._started and not self._closed:
-                self._receiver.start()
-                self._started = True
-
-    def flush(self, timeout: float | None) -> bool:
-        return self._sender.flush(timeout)
-
-    def close(self, wait: bool) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        futures = [item.future for item in list(self._open.values())]
-        if wait:
-            wait_for_futures(futures)
-        else:
-            for future in futures:
-                future.cancel()
-            self._sender.flush(CLOSE_S)
-        self._sender.close(CLOSE_S)
-        self._receiver.close(CLOSE_S)
-        for item in list(self._open.values()):
-            self._reject(item, ClientClosed("the client was closed before the outcome came", job=item.future.job_id))
-
-    def after_fork(self) -> None:
-        """In a forked child: a new identity and new connections. The parent's jobs are the parent's."""
-        self._lock = threading.Lock()
-        self._build()
-
-    def _cancel(self, job: str) -> None:
-        item = self._open.pop(job.encode(), None)
-        if item is not None and not self._sender.withdraw(job):
-            self._sender.ask(cancel(self._queue, job))
-
-    def _reject(self, item: Pending, error: PulletError) -> None:
-        self._open.pop(item.future.job_id.encode(), None)
-        try:
-            item.future.set_exception(error)
-        except InvalidStateError:
-            return  # its owner cancelled it, or its reply came, before the rejection
-
-    def _settle_forgotten(self, first: int, last: int) -> None:
-        items = [item for item in list(self._open.values()) if first <= item.number <= last]
-        if not items:
-            return
-        link = Link(self._address, f"pullet:{self._queue.name}:look")
-        replies = link.execute("MGET", *(self._queue.keys.reply(item.future.job_id) for item in items))
-        link.close()
-        for item, raw in zip(items, replies, strict=True):
-            if raw is not None:
-                self._open.pop(item.future.job_id.encode(), None)
-                resolve(item.future, raw, self._queue.limits)
-            else:
-                self._reject(item, _lost(item.future.job_id))
-
-
-def _lost(job: str) -> JobLost:
-    return JobLost(
-        f"the server forgot job {job} after it had accepted it (restart without persistence, or FLUSHALL); submit it "
-        "again if running it twice does no harm, and turn on appendonly",
-        job=job,
-    )
-
-
-_cores: weakref.WeakSet[Core] = weakref.WeakSet()
-_shared_cores: dict[tuple[str, Address], Core] = {}
-_sharing = threading.Lock()
-
-
-@atexit.register
-def _flush_all() -> None:
-    """What was submitted is stored before the process ends, also when nobody waits for the outcome."""
-    for core in list(_cores):
-        core.flush(CLOSE_S)
-
-
-def _after_fork() -> None:
-    for core in list(_cores):
-        core.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from pullet.future import Future
 from pullet_broker.job import Job
@@ -72,7 +73,8 @@ class Outbox:
 
     def __len__(self) -> int:
         """Jobs that the server has not accepted yet, as far as is known."""
-        return len(self._fresh) + len(self._again) + sum(len(batch.items) for batch in self._flying)
+        sent = takewhile(lambda item: not item.accepted_at, reversed(self._sent))  # what is not accepted comes last
+        return len(self._fresh) + sum(1 for _ in sent)
 
     @property
     def waiting(self) -> int:
@@ -129,7 +131,8 @@ class Outbox:
             self._trusted = False
         if not self._trusted and not self._flying:
             verdict.forgotten = self.resume(answer.mark, now)
-        self._release(now)
+        if verdict.forgotten is None:
+            self._release(now)
         return verdict
 
     def resume(self, mark: int, now: float) -> tuple[int, int] | None:

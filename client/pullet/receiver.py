@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +25,8 @@ SILENT_BLOCKS = 3
 """After this many blocks without a reply the open jobs are looked up by their keys."""
 READ = 64
 """Inbox entries in one read; each holds the replies of one cycle."""
+NUDGE_S = 0.05
+"""How often a closing receiver is interrupted: it may have been just about to read."""
 LOOK = 500
 """Replies looked up in one MGET."""
 
@@ -31,14 +35,15 @@ class Receiver:
     """Reads by cursor, never pops: a read whose answer got lost is simply made again."""
 
     def __init__(self, queue: Queue, address: Address, client: str, open_jobs: dict[bytes, Pending]) -> None:
-        self.on_silence: Callable[[], None] = lambda: None
-        """Called when jobs are open and nothing has come for a while."""
+        self.on_doubt: Callable[[], None] = lambda: None
+        """Called after a reconnect, and when jobs are open and nothing has come for a while: is the server still the
+        one that accepted them?"""
         self._queue, self._open = queue, open_jobs
         self._link = Link(address, f"pullet:{queue.name}:inbox", timeout_s=BLOCK_MS / 1000 + 5)
-        self._client = client
-        self._cursor = b"0"
+        self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
+        self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []
-        self._look_first = False
+        self._look_first = self._interrupted = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -47,13 +52,13 @@ class Receiver:
         self._thread.start()
 
     def change_client(self, client: str) -> None:
-        """Read another inbox from now on."""
-        self._client = client
+        """Read another inbox too; the old one until its jobs have ended."""
+        self._arrived.append(client)
         self.look()
 
     def look(self) -> None:
         """Read the inbox from its start and look up the replies of all open jobs by their keys."""
-        self._look_first = True
+        self._look_first = self._interrupted = True
         self._link.interrupt()
 
     def close(self, timeout: float) -> None:
@@ -61,12 +66,15 @@ class Receiver:
         if self._thread is None:
             return
         self._stop.set()
-        self._link.interrupt()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if self._thread is threading.current_thread():
+                break
+            self._link.interrupt()
+            self._thread.join(NUDGE_S)
         self._link.close()
         try:
-            self._link.execute("UNLINK", self._queue.keys.inbox(self._client), *self._done)
+            self._link.execute("UNLINK", *map(self._queue.keys.inbox, self._cursors), *self._done)
         except ServerError:
             log.debug("left the inbox to its TTL", extra={"queue": self._queue.name})
         self._link.close()
@@ -82,9 +90,10 @@ class Receiver:
                 silent = 0 if replies or not self._open else silent + 1
                 if silent >= SILENT_BLOCKS:
                     silent, self._look_first = 0, True
-                    self.on_silence()
+                    self.on_doubt()
             except ServerUnavailable as error:
-                if self._stop.is_set() or self._look_first:
+                if self._interrupted:  # our own doing: no reason to wait
+                    self._interrupted = False
                     continue
                 log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
                 self._stop.wait(backoff.next_s())
@@ -94,9 +103,10 @@ class Receiver:
 
     def _read(self) -> int:
         """Clean up behind the cursor and wait for more, in one round trip."""
-        inbox = self._queue.keys.inbox(self._client)
-        commands: list[tuple[Arg, ...]] = self._cleaning(inbox)
-        commands.append(("XREAD", "COUNT", READ, "BLOCK", BLOCK_MS, "STREAMS", inbox, self._cursor))
+        cursors = self._cursors
+        inboxes = {self._queue.keys.inbox(client): client for client in cursors}
+        commands = self._cleaning(inboxes)
+        commands.append(("XREAD", "COUNT", READ, "BLOCK", BLOCK_MS, "STREAMS", *inboxes, *cursors.values()))
         self._link.send(*commands)
         self._done = []
         for _ in commands[:-1]:
@@ -104,16 +114,19 @@ class Receiver:
         found = self._link.receive()
         if not found:
             return 0
-        replies = [pair for _, flat in found[0][1] for pair in zip(flat[::2], flat[1::2], strict=True)]
-        self._resolve(replies)
-        self._cursor = found[0][1][-1][0]
-        return len(replies)
+        for inbox, entries in found:
+            self._resolve(pair for _, flat in entries for pair in zip(flat[::2], flat[1::2], strict=True))
+            cursors[inboxes[inbox.decode()]] = entries[-1][0]
+        return len(found)
 
-    def _cleaning(self, inbox: str) -> list[tuple[Arg, ...]]:
-        if not self._done:
-            ttl = self._queue.lifetimes.client_ms
-            return [("PEXPIRE", inbox, ttl), ("PEXPIRE", self._queue.keys.client(self._client), ttl)]
-        return [("UNLINK", *self._done), ("XTRIM", inbox, "MINID", self._cursor)]
+    def _cleaning(self, inboxes: dict[str, str]) -> list[tuple[Arg, ...]]:
+        """Delete what was read, or else show that this client lives."""
+        if self._done:
+            trims = [("XTRIM", inbox, "MINID", self._cursors[client]) for inbox, client in inboxes.items()]
+            return [("UNLINK", *self._done), *trims]
+        ttl = self._queue.lifetimes.client_ms
+        keys = [key for inbox, client in inboxes.items() for key in (inbox, self._queue.keys.client(client))]
+        return [("PEXPIRE", key, ttl) for key in keys]
 
     def _resolve(self, replies: Iterable[tuple[bytes, bytes]]) -> None:
         large: list[bytes] = []
@@ -142,8 +155,13 @@ class Receiver:
         resolve(item.future, raw, self._queue.limits)
 
     def _look(self) -> None:
+        again = self._link.opened > 0 and not self._link.is_open
         self._link.open()
-        self._look_first, self._cursor = False, b"0"
+        if again:
+            self.on_doubt()
+        self._look_first = False
         jobs: list[Any] = list(self._open)
+        clients = [*self._cursors, *(self._arrived.popleft() for _ in range(len(self._arrived)))]
+        self._cursors = dict.fromkeys(clients if jobs else clients[-1:], b"0")
         for start in range(0, len(jobs), LOOK):
             self._fetch(jobs[start : start + LOOK])

@@ -53,10 +53,13 @@ class Proxy:
         """Take connections again, to another server where one is given."""
         self._target, self._down = target or self._target, False
 
-    def hold(self) -> list[Pipe]:
-        """Half-open: nothing passes through the connections there are, in either direction, until they are released."""
+    def hold(self, name: str = "") -> list[Pipe]:
+        """Half-open: nothing passes through the connections there are, in either direction, until they are released.
+
+        With `name` only through those whose client called itself something with it.
+        """
         with self._lock:
-            held, self._pipes = self._pipes, []
+            held = [pipe for pipe in self._pipes if name.encode() in pipe.head]
         for pipe in held:
             pipe.flowing.clear()
         return held
@@ -84,9 +87,11 @@ class Pipe:
 
     def __init__(self, near: socket.socket, far: socket.socket, rewrite: Callable[[bytes], bytes]) -> None:
         self._near, self._far = near, far
+        self.head = b""
+        """What the client said first; its name is in it."""
         self.flowing = threading.Event()
         self.flowing.set()
-        for way in ((near, far, bytes), (far, near, rewrite)):
+        for way in ((near, far, self._look), (far, near, rewrite)):
             threading.Thread(target=self._pump, args=way, name="proxy-pipe", daemon=True).start()
 
     def cut(self) -> None:
@@ -97,6 +102,10 @@ class Pipe:
     def release(self) -> None:
         """What was held arrives after all."""
         self.flowing.set()
+
+    def _look(self, data: bytes) -> bytes:
+        self.head = (self.head + data)[:1000]
+        return data
 
     def _pump(self, source: socket.socket, sink: socket.socket, rewrite: Callable[[bytes], bytes]) -> None:
         with contextlib.suppress(OSError):

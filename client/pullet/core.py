@@ -1,0 +1,158 @@
+"""What all handles of one client share: the open jobs, the sender and the receiver; and what happens to it at a fork,
+in another process, and at the end of the program."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from concurrent.futures import InvalidStateError
+from concurrent.futures import wait as wait_for_futures
+from typing import Any
+
+from pullet.future import Future
+from pullet.options import Options
+from pullet.outbox import Pending
+from pullet.receiver import Receiver
+from pullet.resolve import resolve
+from pullet.sender import Sender
+from pullet_broker.address import Address
+from pullet_broker.errors import ClientClosed, JobLost, PulletError
+from pullet_broker.job import new_job_id
+from pullet_broker.link import Link
+from pullet_broker.moves.cancel import cancel
+from pullet_broker.settings import Queue
+
+CLOSE_S = 5.0
+"""How long closing waits for what is on its way to the server."""
+
+
+class Core:
+    """The open jobs of one client identity, and the two threads, which start at the first submit."""
+
+    def __init__(self, queue: Queue, address: Address) -> None:
+        self._queue, self._address = queue, address
+        self._lock = threading.Lock()
+        self._build()
+        _cores.add(self)
+
+    def _build(self) -> None:
+        self._open: dict[bytes, Pending] = {}
+        self._closed = False
+        self._sender = Sender(self._queue, self._address, self._reject)
+        self._receiver = Receiver(self._queue, self._address, self._sender.client, self._open)
+        self._sender.on_identity = self._receiver.change_client
+        self._sender.on_new_inbox = self._receiver.look
+        self._sender.on_forgotten = self._settle_forgotten
+        self._receiver.on_doubt = self._sender.check_mark
+        self._started = False
+
+    def submit(self, method: str, payload: bytes, options: Options) -> Future[Any]:
+        job = options.job(new_job_id(), method, payload)
+        future: Future[Any] = Future(job.id, self._cancel)
+        item = Pending(job, future, keep=options.keep is not False)
+        if not self._started:
+            self._start()
+        self._open[job.id.encode()] = item
+        try:
+            self._sender.put(item)
+        except PulletError:
+            del self._open[job.id.encode()]
+            raise
+        return future
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._started and not self._closed:
+                self._receiver.start()
+                self._started = True
+
+    def flush(self, timeout: float | None) -> bool:
+        return self._sender.flush(timeout)
+
+    def close(self, wait: bool) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        futures = [item.future for item in list(self._open.values())]
+        if wait:
+            wait_for_futures(futures)
+        else:
+            for future in futures:
+                future.cancel()
+            self._sender.flush(CLOSE_S)
+        self._sender.close(CLOSE_S)
+        self._receiver.close(CLOSE_S)
+        for item in list(self._open.values()):
+            self._reject(item, ClientClosed("the client was closed before the outcome came", job=item.future.job_id))
+
+    def after_fork(self) -> None:
+        """In a forked child: a new identity and new connections. The parent's jobs are the parent's."""
+        self._lock = threading.Lock()
+        self._build()
+
+    def _cancel(self, job: str) -> None:
+        item = self._open.pop(job.encode(), None)
+        if item is not None and not self._sender.withdraw(job):
+            self._sender.ask(cancel(self._queue, job))
+
+    def _reject(self, item: Pending, error: PulletError) -> None:
+        self._open.pop(item.future.job_id.encode(), None)
+        try:
+            item.future.set_exception(error)
+        except InvalidStateError:
+            return  # its owner cancelled it, or its reply came, before the rejection
+
+    def _settle_forgotten(self, first: int, last: int) -> None:
+        items = [item for item in list(self._open.values()) if first <= item.number <= last]
+        if not items:
+            return
+        link = Link(self._address, f"pullet:{self._queue.name}:look")
+        replies = link.execute("MGET", *(self._queue.keys.reply(item.future.job_id) for item in items))
+        link.close()
+        for item, raw in zip(items, replies, strict=True):
+            if raw is not None:
+                self._open.pop(item.future.job_id.encode(), None)
+                resolve(item.future, raw, self._queue.limits)
+            else:
+                self._reject(item, _lost(item.future.job_id))
+
+
+def _lost(job: str) -> JobLost:
+    return JobLost(
+        f"the server forgot job {job} after it had accepted it (restart without persistence, or FLUSHALL); submit it "
+        "again if running it twice does no harm, and turn on appendonly",
+        job=job,
+    )
+
+
+_cores: weakref.WeakSet[Core] = weakref.WeakSet()
+_shared: dict[tuple[str, Address], Core] = {}
+_sharing = threading.Lock()
+
+
+def shared_core(queue: Queue, address: Address) -> Core:
+    """The one core of a queue for all clients that this process unpickles. Ray opens one with every task."""
+    with _sharing:
+        core = _shared.get((queue.name, address))
+        if core is None:
+            core = _shared[queue.name, address] = Core(queue, address)
+    return core
+
+
+@atexit.register
+def _flush_all() -> None:
+    """What was submitted is stored before the process ends, also when nobody waits for the outcome."""
+    for core in list(_cores):
+        core.flush(CLOSE_S)
+
+
+def _after_fork() -> None:
+    for core in list(_cores):
+        core.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,156 @@
+"""Limits on the way in: a full queue, a full server, a full buffer. A clear error, and what was accepted is unharmed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pullet import Client
+from pullet_broker.address import Address
+from pullet_broker.embedded import EmbeddedServer
+from pullet_broker.errors import QueueFull, ServerFull
+from pullet_broker.link import Link
+from pullet_broker.settings import Queue
+from tests.support.leaks import wait_until
+from tests.support.proxy import Proxy
+from tests.support.workers import Kit, calling, running
+
+pytestmark = pytest.mark.timeout(40)
+
+
+@pytest.fixture
+def own() -> Iterator[Link]:
+    """A connection to a server of the test's own."""
+    with EmbeddedServer.start() as server:
+        link = Link(Address(server.url), "test")
+        yield link
+        link.close()
+
+
+def errors(client: Client[Kit], count: int) -> list[Exception | None]:
+    futures = [client.submit(Kit.echo, n) for n in range(count)]
+    assert client.flush(10)
+    assert wait_until(lambda: all(future.accepted or future.done() for future in futures))
+    return [future.exception(0) if future.done() else None for future in futures]  # type: ignore[misc]
+
+
+def test_flush_waits_until_redis_has_the_jobs(queue: Queue, address: Address, link: Link) -> None:
+    with calling(queue, address) as client:
+        assert client.flush(0), "there is nothing to wait for"
+        futures = [client.submit(Kit.echo, n) for n in range(1000)]
+        assert client.flush(10)
+        assert all(future.accepted for future in futures)
+        assert link.execute("XLEN", queue.keys.lane("normal")) == 1000
+
+
+def test_flush_gives_up_when_its_time_is_over(queue: Queue, server: EmbeddedServer) -> None:
+    with Proxy(server.tcp_url) as proxy, calling(queue, Address(proxy.url)) as client:
+        proxy.go_down()
+        future = client.submit(Kit.echo, 1)
+        assert not client.flush(0.05)
+        assert not future.accepted
+        proxy.come_up()
+        assert client.flush(10)
+        assert future.accepted
+
+
+def test_a_full_queue_rejects_the_newest_jobs_and_says_what_is_wrong(queue: Queue, address: Address, link: Link) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 3)
+    with calling(queue, address) as client:
+        first = errors(client, 5)
+
+    assert first[:3] == [None] * 3
+    for error in first[3:]:
+        assert isinstance(error, QueueFull)
+        assert (error.queue, error.limit, error.backlog) == (queue.name, 3, 3)
+        assert "raise the limit" in str(error)
+
+
+def test_a_full_queue_takes_jobs_again_when_there_is_room(queue: Queue, address: Address, link: Link) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 3)
+    kit = Kit()
+    with calling(queue, address) as client:
+        accepted = [client.submit(Kit.echo, n) for n in range(3)]
+        assert client.flush(10)
+        for _ in range(3):
+            (error,) = errors(client, 1)
+            assert isinstance(error, QueueFull)
+        with running(queue, address, kit):
+            assert [future.result(10) for future in accepted] == [0, 1, 2], "it still hears of what was accepted"
+            assert client.submit(Kit.echo, 3).result(10) == 3
+        assert len(link.execute("KEYS", queue.keys.client("*").replace("{", "\\{"))) == 1, "and is the same client"
+    assert kit.calls == [0, 1, 2, 3]
+
+
+def test_many_batches_meet_a_full_queue_and_no_job_is_left_without_an_end(
+    queue: Queue, address: Address, link: Link
+) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 700)
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, address) as client:
+        futures = [client.submit(Kit.echo, n) for n in range(5000)]
+        outcome = {True: [], False: []}  # type: ignore[var-annotated]
+        for n, future in enumerate(futures):
+            outcome[isinstance(future.exception(20), QueueFull)].append(n)
+    assert sorted(kit.calls) == outcome[False]
+
+
+def test_a_full_server_refuses_new_jobs_and_finishes_the_old_ones(queue: Queue, own: Link) -> None:
+    kit = Kit()
+    with calling(queue, own.address) as client:
+        accepted = [client.submit(Kit.echo, n) for n in range(3)]
+        assert client.flush(10)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        refused = [client.submit(Kit.echo, n) for n in range(3)]
+        for future in refused:
+            with pytest.raises(ServerFull, match="maxmemory"):
+                future.result(10)
+
+        with running(queue, own.address, kit):
+            assert [future.result(10) for future in accepted] == [0, 1, 2]
+            own.execute("CONFIG", "SET", "maxmemory", "0")
+            assert client.submit(Kit.echo, 3).result(10) == 3
+    assert kit.calls == [0, 1, 2, 3]
+
+
+def test_a_thread_that_fills_the_buffer_waits_for_room(
+    queue: Queue, address: Address, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pullet.sender.BUFFER_JOBS", 10)
+    submitted: list[int] = []
+    with Proxy(server.tcp_url) as proxy, running(queue, address), calling(queue, Address(proxy.url)) as client:
+        client.submit(Kit.echo, 0).result(10)
+        proxy.go_down()
+
+        def submit_many() -> None:
+            for n in range(100):
+                client.submit(Kit.echo, n)
+                submitted.append(n)
+
+        thread = threading.Thread(target=submit_many)
+        thread.start()
+        assert wait_until(lambda: len(submitted) >= 10)
+        assert not wait_until(lambda: len(submitted) == 100, 0.1)
+        proxy.come_up()
+        thread.join(10)
+        assert len(submitted) == 100
+
+
+def test_on_an_event_loop_a_full_buffer_raises_instead_of_waiting(
+    queue: Queue, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pullet.sender.BUFFER_JOBS", 10)
+
+    async def story(client: Client[Kit]) -> None:
+        with pytest.raises(QueueFull, match="must not block an event loop"):
+            for n in range(2000):
+                client.submit(Kit.echo, n)
+
+    with Proxy(server.tcp_url) as proxy, calling(queue, Address(proxy.url)) as client:
+        proxy.go_down()
+        asyncio.run(story(client))
+        proxy.come_up()
+        assert client.flush(10)

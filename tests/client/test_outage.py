@@ -1,0 +1,165 @@
+"""The server goes away and comes back: what was submitted is delivered once, and what is open ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pullet_broker.address import Address
+from pullet_broker.embedded import EmbeddedServer
+from pullet_broker.link import Link
+from pullet_broker.settings import Queue
+from tests.support.leaks import wait_until
+from tests.support.proxy import Proxy
+from tests.support.workers import Kit, calling, kill_connections, running
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def proxy(server: EmbeddedServer) -> Iterator[Proxy]:
+    """A proxy before the server that all tests share."""
+    with Proxy(server.tcp_url) as made:
+        yield made
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_restart_loses_nothing_and_doubles_nothing(queue: Queue, tmp_path: Path, how: signal.Signals) -> None:
+    kit, first = Kit(), EmbeddedServer.start(tmp_path)
+    with ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(first.tcp_url))
+        servers = stack.enter_context(ExitStack())  # the second one outlives worker and client
+        address = Address(proxy.url)
+        stack.enter_context(running(queue, address, kit))
+        client = stack.enter_context(calling(queue, address))
+        assert list(client.map(Kit.echo, range(10))) == list(range(10))
+        held = client.submit(Kit.hold, "held")
+        assert kit.started.wait(10)
+        waiting = [client.submit(Kit.echo, n) for n in range(10, 20)]
+        assert client.flush(10)
+
+        proxy.go_down()
+        os.kill(first.pid, how)
+        first.close()
+        kit.go.set()
+        during = [client.submit(Kit.echo, n) for n in range(20, 400)]
+        assert not client.flush(0.1)
+        proxy.come_up(servers.enter_context(EmbeddedServer.start(tmp_path)).tcp_url)
+
+        assert client.flush(20)
+        assert [future.result(20) for future in waiting + during] == list(range(10, 400))
+        assert held.result(20) == "held"
+        assert Counter(kit.calls) == Counter([*range(400), "held"])
+
+
+def test_a_server_that_comes_back_empty_gets_the_newest_jobs_again(queue: Queue) -> None:
+    kit, first = Kit(), EmbeddedServer.start()
+    with EmbeddedServer.start() as second, Proxy(first.tcp_url) as proxy, calling(queue, Address(proxy.url)) as client:
+        futures = [client.submit(Kit.echo, n) for n in range(300)]
+        assert client.flush(10)
+        proxy.go_down()
+        first.close()
+        proxy.come_up(second.tcp_url)
+        with running(queue, Address(second.url), kit):
+            assert [future.result(10) for future in futures] == list(range(300))
+    assert sorted(kit.calls) == list(range(300))
+
+
+def test_connections_die_in_mid_stream_and_each_job_runs_once(queue: Queue, address: Address, link: Link) -> None:
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, address) as client:
+        futures = []
+        for n in range(2000):
+            futures.append(client.submit(Kit.echo, n))
+            if n % 100 == 50:
+                assert wait_until(lambda n=n: len(kit.calls) > n // 2)  # type: ignore[misc]
+                assert wait_until(lambda: kill_connections(link, f"pullet:{queue.name}:") > 0)
+        assert [future.result(20) for future in futures] == list(range(2000))
+        doubled = {call: count for call, count in Counter(kit.calls).items() if count > 1}
+        assert not doubled
+        assert len(kit.calls) == 2000
+
+
+@pytest.mark.parametrize("name", [":send", ":inbox"])
+def test_each_of_the_two_connections_may_die(queue: Queue, address: Address, link: Link, name: str) -> None:
+    with running(queue, address), calling(queue, address) as client:
+        for n in range(20):
+            assert client.submit(Kit.echo, n).result(10) == n
+            assert kill_connections(link, f"pullet:{queue.name}{name}") == 1
+
+
+def test_what_is_delivered_late_by_a_dead_connection_does_not_count(
+    queue: Queue, address: Address, link: Link, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-open: the jobs are sent into a connection that carries nothing, again on a new one, and then all arrive."""
+    monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))  # seconds that an answer may take
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, Address(proxy.url)) as client:
+        assert client.submit(Kit.echo, "before").result(10) == "before"
+        (held,) = proxy.hold(f"pullet:{queue.name}:send")
+
+        futures = [client.submit(Kit.echo, n) for n in range(100)]
+        assert [future.result(20) for future in futures] == list(range(100))
+        sent = _commands(link)
+        held.release()
+        assert wait_until(lambda: _commands(link) > sent, 5), "the late batch has arrived"
+
+        assert client.submit(Kit.echo, "after").result(10) == "after"
+        assert kit.calls == ["before", *range(100), "after"]
+
+
+def _commands(link: Link) -> int:
+    """How many scripts the server has run."""
+    stats = link.execute("INFO", "commandstats").decode()
+    (line,) = [line for line in stats.splitlines() if line.startswith("cmdstat_evalsha:")]
+    return int(line.split("calls=")[1].split(",")[0])
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["others come", "silence"])
+def test_an_inbox_that_vanished_costs_no_reply(
+    queue: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr("pullet.receiver.BLOCK_MS", 200)
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, address) as client:
+        future = client.submit(Kit.hold, "held")
+        assert kit.started.wait(10)
+        (inbox,) = link.execute("KEYS", queue.keys.inbox_prefix.replace("{", "\\{") + "*")
+        link.execute("DEL", inbox)
+        later = None if silent else client.submit(Kit.echo, 1)
+        kit.go.set()
+
+        assert future.result(10) == "held"
+        assert later is None or later.result(10) == 1
+
+
+def test_while_the_server_is_away_it_is_asked_with_patience(queue: Queue, address: Address, proxy: Proxy) -> None:
+    with calling(queue, Address(proxy.url)) as client:
+        client.submit(Kit.echo, 1)
+        assert client.flush(10)
+        before = proxy.accepted
+        proxy.go_down()
+        assert wait_until(lambda: proxy.accepted > before)
+        client._core._receiver.look()  # as after its inbox had vanished
+        storm = wait_until(lambda: proxy.accepted - before > 60, 0.8)
+        proxy.come_up()
+        assert not storm, f"{proxy.accepted - before} connections in less than a second"
+
+
+def test_a_server_that_answers_again_is_used_at_once_after_a_short_outage(
+    queue: Queue, address: Address, proxy: Proxy
+) -> None:
+    with running(queue, address), calling(queue, Address(proxy.url)) as client:
+        assert client.submit(Kit.echo, 0).result(10) == 0
+        for n in range(1, 4):
+            proxy.go_down()
+            future = client.submit(Kit.echo, n)
+            assert not client.flush(0.05)
+            proxy.come_up()
+            assert future.result(5) == n

@@ -1,0 +1,99 @@
+"""A cluster without Ray for the controller: workers that start, live and die as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from typing import Any
+
+from pullet_broker.errors import EngineFailed
+from pullet_workers.spec import PoolSpec
+
+
+class Gone(Exception):
+    """What the cluster says when the process of a worker is no more."""
+
+
+class FakeWorker:
+    """A worker of which only the outside exists."""
+
+    def __init__(self, name: str, node: str = "node-1") -> None:
+        self.name, self.node = name, node
+        self.ready: Future[dict[str, Any]] = Future()
+        self.closed: Future[None] = Future()
+        self.drains: list[float] = []
+        self.killed = 0
+        self.on_drain: Callable[[], bool] = self._leave
+        self.on_status: Callable[[], Any] = lambda: {"done": 7}
+
+    # -- what the controller calls
+
+    async def wait_ready(self) -> dict[str, Any]:
+        return await asyncio.shield(asyncio.wrap_future(self.ready))
+
+    async def wait_closed(self) -> None:
+        await asyncio.shield(asyncio.wrap_future(self.closed))
+
+    async def status(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self.on_status)  # type: ignore[no-any-return]
+
+    async def drain(self, timeout_s: float) -> bool:
+        self.drains.append(timeout_s)
+        return await asyncio.to_thread(self.on_drain)
+
+    def kill(self) -> None:
+        self.killed += 1
+        self.die()
+
+    # -- what the test does
+
+    def get_ready(self) -> None:
+        with contextlib.suppress(InvalidStateError):
+            self.ready.set_result({"node": self.node, "pid": 1})
+
+    def fail(self, text: str) -> None:
+        error = EngineFailed(text, remote_traceback="the traceback")
+        self.ready.set_exception(error)
+        self.closed.set_exception(error)
+
+    def die(self) -> None:
+        for future in (self.ready, self.closed):
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(Gone(self.name))
+
+    def _leave(self) -> bool:
+        with contextlib.suppress(InvalidStateError):
+            self.closed.set_result(None)
+        return True
+
+
+class FakeCluster:
+    """Starts fake workers; `on_start` is what becomes of each."""
+
+    def __init__(self, on_start: Callable[[FakeWorker], None] = FakeWorker.get_ready) -> None:
+        self.on_start = on_start
+        self.started: list[FakeWorker] = []
+        self.existing: list[FakeWorker] = []
+        self.dead_nodes: set[str] = set()
+        self.over: set[str] = set()
+
+    @property
+    def alive(self) -> list[FakeWorker]:
+        return [worker for worker in self.existing + self.started if not worker.closed.done()]
+
+    def start_worker(self, spec: PoolSpec, name: str) -> FakeWorker:
+        worker = FakeWorker(name)
+        self.started.append(worker)
+        self.on_start(worker)
+        return worker
+
+    def find_workers(self, spec: PoolSpec) -> list[FakeWorker]:
+        return list(self.existing)
+
+    def is_node_alive(self, node: str) -> bool:
+        return node not in self.dead_nodes
+
+    def is_job_over(self, job: str) -> bool:
+        return job in self.over
