@@ -26,8 +26,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pullet
 import ray
+
+import pullet
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.inspection import parse_info
@@ -157,7 +158,9 @@ def table(found: dict[str, list[float]]) -> str:
     rows = [f"{'':<24}{'median':>12}{'min':>12}{'max':>12}"]
     for name, values in found.items():
         shown = [statistics.median(values), min(values), max(values)]
-        rows.append(f"{name:<24}" + "".join(f"{value:>12,.0f}" if value >= 100 else f"{value:>12.2f}" for value in shown))
+        rows.append(
+            f"{name:<24}" + "".join(f"{value:>12,.0f}" if value >= 100 else f"{value:>12.2f}" for value in shown)
+        )
     return "\n".join(rows)
 
 

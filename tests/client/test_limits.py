@@ -1,4 +1,4 @@
-"""Limits on the way in: a full queue, a full server, a full buffer. A clear error, and what was accepted is unharmed."""
+"""Limits on the way in: a full queue, server or buffer. A clear error, and what was accepted is unharmed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_flush_gives_up_when_its_time_is_over(queue: Queue, server: EmbeddedServ
         assert future.accepted
 
 
-def test_a_full_queue_rejects_the_newest_jobs_and_says_what_is_wrong(queue: Queue, address: Address, link: Link) -> None:
+def test_a_full_queue_rejects_the_newest_jobs_and_says_what_is_wrong(
+    queue: Queue, address: Address, link: Link
+) -> None:
     link.execute("HSET", queue.keys.fixed("config"), "backlog", 3)
     with calling(queue, address) as client:
         first = errors(client, 5)

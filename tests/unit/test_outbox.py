@@ -115,7 +115,7 @@ def test_after_a_gap_nothing_is_sent_until_all_refusals_are_in() -> None:
     box.answered(answer(Answer.GAP, 0), NOW)
 
     again = send(box)
-    assert numbered(again) == {n: name for n, name in enumerate("abcdefgh", 1)}, "the same numbers, the new job last"
+    assert numbered(again) == dict(enumerate("abcdefgh", 1)), "the same numbers, the new job last"
     assert [batch.first for batch in again] == [1, 4, 7]
 
 

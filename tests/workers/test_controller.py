@@ -88,7 +88,11 @@ def test_status_tells_of_every_worker_also_of_one_that_does_not_answer(spec: Poo
         second.on_status = broken
 
         records = {one["name"]: one for one in controller.status()}
-        assert (records[first.name]["done"], records[first.name]["node"], records[first.name]["pid"]) == (7, "node-1", 1)
+        assert (records[first.name]["done"], records[first.name]["node"], records[first.name]["pid"]) == (
+            7,
+            "node-1",
+            1,
+        )
         assert records[second.name]["state"] == "silent"
 
 

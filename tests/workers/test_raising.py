@@ -96,7 +96,7 @@ RAISED: dict[str, Any] = {
     "a chain of causes": chained,
 }
 if sys.version_info >= (3, 11):
-    RAISED["a group"] = lambda: ExceptionGroup("several", [ValueError("a"), KeyError("b")])
+    RAISED["a group"] = lambda: ExceptionGroup("several", [ValueError("a"), KeyError("b")])  # noqa: F821
 
 
 def loop() -> list[Any]:
