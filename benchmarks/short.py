@@ -85,7 +85,7 @@ def ray_throughput(actor: Any, jobs: int) -> float:
 def limit_throughput(server: EmbeddedServer, jobs: int) -> float:
     """The commands alone: what the server and one busy connection can do."""
     link, queue, client = Link(Address(server.url), "limit"), Queue(name="limit"), new_client_id()
-    link.run(beat(queue, "limit", 1, "{}"))
+    link.run(beat(queue, "limit", 0, "{}"))
     batches = [[Job(new_job_id(), "run", PAYLOAD.encode()) for _ in range(256)] for _ in range(jobs // 256)]
     start, number, cursor, outcomes, done = time.perf_counter(), 1, b"0", [], 0
     for batch in batches:
@@ -98,6 +98,8 @@ def limit_throughput(server: EmbeddedServer, jobs: int) -> float:
         found = link.execute("XREAD", "COUNT", 100, "STREAMS", queue.keys.inbox(client), cursor)
         cursor = found[0][1][-1][0]
     seconds = time.perf_counter() - start
+    if done != len(batches) * 256:
+        raise SystemExit(f"the bare commands lost {len(batches) * 256 - done} jobs")
     link.execute("FLUSHDB")
     link.close()
     return done / seconds

@@ -38,4 +38,6 @@ def demo(jobs: int) -> None:
         code = run(jobs, begun)
     except KeyboardInterrupt:
         code = 130
+    except (pullet.PulletError, ConnectionError) as error:  # the latter is Ray's, for a cluster that does not answer
+        raise click.ClickException(str(error)) from None
     sys.exit(code)

@@ -91,18 +91,20 @@ assert not logging.getLogger("pullet").handlers
 
 TIMED = """
 import time
-start = time.perf_counter()
-import {module}
-print(time.perf_counter() - start)
+start = time.process_time()
+import redis
+between = time.process_time()
+import pullet
+print(between - start, time.process_time() - between)
 """
 
 
 def test_import_pullet_costs_hardly_more_than_redis() -> None:
-    """The best of several runs: whatever else runs on the machine only ever adds time."""
-    limit_s, best = 0.050, {"redis": float("inf"), "pullet": float("inf")}
-    for _ in range(8):
-        for module in best:
-            best[module] = min(best[module], float(python(TIMED.format(module=module))))
-        if best["pullet"] <= best["redis"] + limit_s:
+    """50 ms more, or a part of what redis takes where the machine is slow. CPU time, the best of several runs."""
+    seen = []
+    for _ in range(10):
+        redis_s, pullet_s = map(float, python(TIMED).split())
+        if pullet_s <= max(0.050, 0.4 * redis_s):
             return
-    raise AssertionError(f"import pullet takes {best['pullet']:.3f} s, redis alone {best['redis']:.3f} s")
+        seen.append(f"{pullet_s * 1000:.0f} ms beside the {redis_s * 1000:.0f} ms of redis")
+    raise AssertionError(f"import pullet takes {seen}")
