@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from pullet.client import Client
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
-from pullet_broker.inspection import inspect_server
 from pullet_broker.settings import Queue
 
 E = TypeVar("E")
@@ -28,6 +27,8 @@ def connect(
     Raises `ServerUnavailable` when nothing answers, `ServerRefused` for a server that cannot be used: a wrong
     password, older than 7.0, or one that may evict jobs. Warns when nothing is persisted.
     """
+    from pullet_broker.inspection import inspect_server  # not needed before somebody connects
+
     address = find_address(redis)
     settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
     for warning in inspect_server(address):

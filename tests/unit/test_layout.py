@@ -100,11 +100,11 @@ print(between - start, time.process_time() - between)
 
 
 def test_import_pullet_costs_hardly_more_than_redis() -> None:
-    """50 ms more, or a part of what redis takes where the machine is slow. CPU time, the best of several runs."""
+    """50 ms of CPU time more, in the best of several runs: whatever else runs on the machine only ever adds."""
     seen = []
-    for _ in range(10):
+    for _ in range(20):
         redis_s, pullet_s = map(float, python(TIMED).split())
-        if pullet_s <= max(0.050, 0.4 * redis_s):
+        if pullet_s <= 0.050:
             return
         seen.append(f"{pullet_s * 1000:.0f} ms beside the {redis_s * 1000:.0f} ms of redis")
     raise AssertionError(f"import pullet takes {seen}")

@@ -39,6 +39,8 @@ for _, lane in ipairs(key.lane) do
   end
 end
 local beats, missed, dead = hash(key.beats), hash(key.missed), {}
+-- One that was reaped and not forgotten: its reaper died between the two.
+for consumer in pairs(beats) do registered[consumer] = registered[consumer] or 2 end
 for consumer, limit in pairs(registered) do
   local beat = beats[consumer] or '-'
   local count, seen = (missed[consumer] or ''):match('^(%d+) (.*)$')
