@@ -41,3 +41,29 @@ def demo(jobs: int) -> None:
     except (pullet.PulletError, ConnectionError) as error:  # the latter is Ray's, for a cluster that does not answer
         raise click.ClickException(str(error)) from None
     sys.exit(code)
+
+
+@main.command()
+@click.argument("engine", metavar="MODULE:ENGINE")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="How many engines.")
+@click.option("--queue", help="The queue they take jobs from. [default: the engine's name in lower case]")
+@click.option("--num-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="CPUs of each.")
+@click.option("--num-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of each.")
+def worker(engine: str, workers: int, queue: str | None, num_cpus: float, num_gpus: float) -> None:
+    """Keep a pool of workers for MODULE:ENGINE until it is stopped; then let them finish their jobs.
+
+    Uses the Redis at PULLET_REDIS and the Ray cluster at RAY_ADDRESS, or starts what is not named.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise click.ClickException('workers need Ray: pip install "pullet[ray]"')
+    sys.path.insert(0, os.getcwd())
+    from pullet_console.worker import keep_pool
+
+    try:
+        keep_pool(engine, queue, workers, num_cpus, num_gpus)
+    except (pullet.PulletError, ConnectionError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

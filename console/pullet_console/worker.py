@@ -14,10 +14,10 @@ def keep_pool(engine: str, queue: str | None, workers: int, num_cpus: float, num
     Raises `EngineFailed` when the engine cannot be built, and the errors of `Pool`.
     """
     asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
     pool: Pool[object]
     with Pool(engine, workers=workers, queue=queue, num_cpus=num_cpus, num_gpus=num_gpus) as pool:
+        for number in (signal.SIGTERM, signal.SIGINT):  # here, because Ray sets its own handlers when it starts
+            signal.signal(number, lambda *_: asked.set())
         print(f"pullet: {workers} workers of {engine} take jobs from queue {pool.queue!r} at {pool.redis}", flush=True)
         asked.wait()
         print("pullet: draining", flush=True)
