@@ -180,7 +180,9 @@ def draw(runs: list[Run], path: Path) -> None:
     for panel, run in zip(panels[:, 0], runs, strict=True):
         for place, speed in enumerate(SPEEDS):
             bars = [(start - run.start, end - start) for engine, start, end in run.spans if engine == place]
-            panel.broken_barh(bars, (place - 0.4, 0.8), color="tab:green" if speed == min(SPEEDS) else "tab:orange")
+            panel.broken_barh(
+                bars, (place - 0.4, 0.8), linewidth=0, color="tab:green" if speed == min(SPEEDS) else "tab:orange"
+            )
         panel.axvline(run.makespan, color="black", linewidth=1)
         panel.set_yticks(range(len(SPEEDS)), [f"{speed * 1000:.0f} ms" for speed in SPEEDS])
         panel.invert_yaxis()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pullet_broker.address import Address
+from pullet_broker.backoff import Backoff
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
@@ -87,11 +89,18 @@ def test_connections_die_in_mid_stream_and_each_job_runs_once(queue: Queue, addr
 
 
 @pytest.mark.parametrize("name", [":send", ":inbox"])
-def test_each_of_the_two_connections_may_die(queue: Queue, address: Address, link: Link, name: str) -> None:
+def test_a_connection_that_dies_again_and_again_is_made_again_each_time(
+    queue: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Each reconnect succeeds, so the waits before them do not grow: 0.05 s, and not up to 3 s."""
+    monkeypatch.setattr(Backoff.__init__, "__defaults__", (0.05, 3.0, lambda: 1.0))
     with running(queue, address), calling(queue, address) as client:
-        for n in range(20):
-            assert client.submit(Kit.echo, n).result(10) == n
+        assert client.submit(Kit.echo, 0).result(10) == 0
+        start = time.monotonic()
+        for n in range(10):
             assert kill_connections(link, f"pullet:{queue.name}{name}") == 1
+            assert client.submit(Kit.echo, n).result(10) == n
+        assert time.monotonic() - start < 5
 
 
 def test_what_is_delivered_late_by_a_dead_connection_does_not_count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import pytest
@@ -56,6 +57,17 @@ def test_arguments_that_cannot_travel_raise_at_submit(queue: Queue, address: Add
             client.submit(Kit.echo, value)
         assert_works(worker, client)
         assert worker.runner.report.done == 1
+
+
+def test_arguments_that_hold_themselves_are_refused_in_no_time(queue: Queue, address: Address) -> None:
+    """`submit` may run on an event loop, which must not stand still while the place of the fault is looked for."""
+    value: list[Any] = [1]
+    value.append(value)
+    with calling(queue, address) as client:
+        start = time.process_time()
+        with pytest.raises(EncodeError, match="contains itself"):
+            client.submit(Kit.echo, value)
+        assert time.process_time() - start < 0.5
 
 
 def test_a_result_that_cannot_travel_fails_its_job(queue: Queue, address: Address) -> None:

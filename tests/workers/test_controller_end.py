@@ -101,6 +101,16 @@ def test_stop_drains_all_workers_and_ends(spec: PoolSpec) -> None:
     assert len(cluster.started) == 2, "nothing is started for those that left"
 
 
+def test_what_happens_while_the_controller_looks_is_not_missed(spec: PoolSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it is told to stop during its first look, and does not sleep over it until the next."""
+    monkeypatch.setattr("pullet_workers.controller.RECONCILE_S", 5.0)
+    controller = Controller(spec, FakeCluster())
+    controller.start()
+    start = time.monotonic()
+    controller.stop(1.0)
+    assert time.monotonic() - start < 3
+
+
 def test_stop_may_be_repeated(spec: PoolSpec) -> None:
     controller = Controller(spec, FakeCluster())
     controller.start()

@@ -13,7 +13,7 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.errors import WorkerLost
 from pullet_broker.link import Link
-from pullet_broker.settings import Lease, Queue
+from pullet_broker.settings import Lease, Limits, Queue
 from pullet_workers.heart import bury_consumer
 from tests.support.leaks import wait_until
 from tests.support.workers import Kit, calling, registered, running, worker_process
@@ -69,7 +69,8 @@ def test_a_silent_worker_is_found_by_the_beats_of_another(queue: Queue, address:
 def test_a_job_that_kills_its_workers_is_given_up_and_takes_no_neighbour_with_it(
     quick: Queue, address: Address, link: Link
 ) -> None:
-    names = ["first", "second", "third", "survivor"]
+    quick = dataclasses.replace(quick, limits=Limits(max_crashes=2))
+    names = ["first", "second", "survivor"]
     with calling(quick, address) as client:
         link.execute("HSET", quick.keys.fixed("config"), "paused", 1)
         before = [client.submit(Kit.echo, n) for n in range(10)]

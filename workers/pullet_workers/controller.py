@@ -6,7 +6,7 @@ It is in no data path: callers and workers go on without it, and what it does at
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
 import os
 import threading
@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pullet_broker.backoff import Backoff
-from pullet_broker.errors import EngineFailed, ServerError
-from pullet_broker.link import Link
-from pullet_broker.moves.life import beat
-from pullet_workers.heart import bury_consumer, tend
+from pullet_broker.errors import EngineFailed
+from pullet_workers.registry import Registry
 from pullet_workers.spec import PoolSpec
 
 log = logging.getLogger("pullet.pool")
@@ -70,8 +68,7 @@ class Controller:
         self._wanted, self._drain_s = spec.workers, spec.drain_s
         self._members: dict[str, Member] = {}
         self._watches: set[asyncio.Task[None]] = set()
-        self._link = Link(spec.address, f"pullet:{spec.queue.name}:controller")
-        self._name = f"controller.{os.urandom(3).hex()}"
+        self._registry = Registry(spec.queue, spec.address)
         self._backoff = Backoff(first_s=1.0, most_s=60.0)
         self._resume_at = 0.0
         self._failure: EngineFailed | None = None
@@ -79,7 +76,7 @@ class Controller:
         self._orphaned = False
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Condition()
-        self._link_free = threading.Lock()
+        self._looked = asyncio.Event()  # set when something has changed since the last look
         self._thread = threading.Thread(target=self._run, name="pullet-controller", daemon=True)
 
     def start(self) -> None:
@@ -97,7 +94,8 @@ class Controller:
     def stop(self, drain_s: float) -> None:
         """Let each worker finish its job for `drain_s` seconds and end it, then the loop."""
         self._drain_s = drain_s
-        self._call(self._ask_to_stop())
+        if self._thread.is_alive() and not self._loop.is_closed():
+            self._call(self._ask_to_stop())
         self._thread.join()
 
     def _call(self, work: Any) -> Any:
@@ -109,7 +107,7 @@ class Controller:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._main())
         self._loop.close()
-        self._link.close()
+        self._registry.close()
         if self._orphaned:
             self._on_over()
 
@@ -117,22 +115,31 @@ class Controller:
         for worker in self._cluster.find_workers(self._spec):
             self._watch(Member(worker))
         while not self._stopping:
-            self._fill_up()
-            await asyncio.to_thread(self._tick)
+            try:
+                await self._reconcile()
+            except Exception:  # whatever Ray raises while it is upset: the pool must outlive it
+                log.exception("the controller tries again", extra={"queue": self._spec.queue.name})
             await self._wait(RECONCILE_S)
-            if self._spec.owner_job and self._cluster.is_job_over(self._spec.owner_job):
-                self._orphaned = self._stopping = True
         await self._end_all()
+
+    async def _reconcile(self) -> None:
+        """One look: is the owner there, are there as many workers as wanted, and a tick."""
+        if self._spec.owner_job and self._cluster.is_job_over(self._spec.owner_job):
+            self._orphaned = self._stopping = True
+            self._looked.set()
+            return
+        self._fill_up()
+        alive = {name for name, member in self._members.items() if member.state == "ready"}
+        await asyncio.to_thread(self._registry.tick, alive)
 
     async def _wait(self, timeout_s: float) -> None:
         """Until something changes, at most `timeout_s`."""
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeout_s)
-            except asyncio.TimeoutError:
-                return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), timeout_s)
+        self._looked.clear()
 
     async def _notify(self) -> None:
+        self._looked.set()
         async with self._changed:
             self._changed.notify_all()
 
@@ -165,7 +172,8 @@ class Controller:
         await self._replace(member)
 
     async def _replace(self, member: Member) -> None:
-        jobs = await asyncio.to_thread(self._bury, member)
+        blame = self._is_to_blame(member)
+        jobs = await asyncio.to_thread(lambda: self._registry.bury(member.worker.name, blame=blame))
         if time.monotonic() - member.started < SETTLED_S and not jobs and member.state != "leaving":
             self._resume_at = time.monotonic() + self._backoff.next_s()
         else:
@@ -174,35 +182,15 @@ class Controller:
         member.worker.kill()
         await self._notify()
 
-    def _bury(self, member: Member) -> int:
-        """Issue the jobs of a worker's consumers again; says how many there were."""
-        blame = member.state != "leaving" and (member.node is None or self._cluster.is_node_alive(member.node))
-        jobs = 0
-        with self._link_free:
-            try:
-                for consumer, name in self._consumers().items():
-                    if name == member.worker.name:
-                        jobs += bury_consumer(self._link, self._spec.queue, consumer, blame=blame)
-            except ServerError as error:
-                log.warning("its jobs come back with the lease", extra={"error": str(error)})
-        return jobs
-
-    def _consumers(self) -> dict[str, str]:
-        """Consumer -> worker name, of all that are registered."""
-        flat = self._link.execute("HGETALL", self._spec.queue.keys.fixed("workers"))
-        records = zip(flat[::2], flat[1::2], strict=True)
-        return {consumer.decode(): str(json.loads(record).get("name")) for consumer, record in records}
-
-    def _tick(self) -> None:
-        """Vouch for the workers that Ray says are alive, and make a tick when nobody else does."""
-        with self._link_free:
-            try:
-                alive = {name for name, member in self._members.items() if member.state == "ready"}
-                vouched = [consumer for consumer, name in self._consumers().items() if name in alive]
-                beaten = self._link.run(beat(self._spec.queue, self._name, None, vouched=vouched))
-                tend(self._link, self._spec.queue, self._name, beaten)
-            except ServerError as error:
-                log.info("the controller waits for the server", extra={"error": str(error)})
+    def _is_to_blame(self, member: Member) -> bool:
+        """Did it die by itself? Not when it was told to leave, or its node went, or nobody can tell."""
+        if member.state == "leaving":
+            return False
+        try:
+            return member.node is None or self._cluster.is_node_alive(member.node)
+        except Exception as error:  # whatever Ray raises while it is upset
+            log.warning("cannot ask for a node", extra={"error": str(error)})
+            return False
 
     async def _await_ready(self) -> None:
         async with self._changed:

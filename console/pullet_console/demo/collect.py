@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy
+import ray
 
 from pullet_broker.address import URL
 from pullet_console.demo.callers import Answer, ask, share
@@ -82,21 +83,15 @@ class RayTask(Caller):
     name = "Ray task"
 
     def start(self, begin: float) -> None:
-        import ray
-
         task: Any = ray.remote(num_cpus=0, max_retries=0)(ask)
         self._answers = task.remote(self._pool, self._images, self._part, begin)
         super().start(begin)
 
     def _collect(self) -> Iterator[Answer]:
-        import ray
-
         for ref in self._answers:
             yield ray.get(ref)
 
     def stop(self) -> None:
-        import ray
-
         if not self.is_over:
             ray.cancel(self._answers, force=True)
         super().stop()
