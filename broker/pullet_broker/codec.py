@@ -49,6 +49,7 @@ MAX = 8 * 1024 * 1024
 DEPTH = 511
 """How deep the packer goes."""
 
+_TOO_DEEP = f"it is nested deeper than {DEPTH}, or contains itself"
 _BUFFER = 64 * 1024
 _CANNOT_ENCODE = (TypeError, ValueError, ArithmeticError, BufferError, RuntimeError)
 _CANNOT_DECODE = (*_CANNOT_ENCODE, LookupError, AssertionError, msgpack.UnpackException)
@@ -186,6 +187,8 @@ def _refusal(roots: Mapping[str, Any], error: Exception) -> EncodeError:
 def _culprit(roots: Mapping[str, Any], error: Exception) -> tuple[str, Any, Exception]:
     """The innermost part that cannot be packed on its own, its place, and why."""
     place, value = next(iter(roots.items()))
+    if "recursion" in str(error):  # msgpack's word for too deep: to look for the place would take seconds
+        return place, value, Unsupported(_TOO_DEEP)
     parts: Iterator[tuple[str, Any]] = iter(roots.items())
     for _ in range(DEPTH):
         for step, part in parts:
@@ -197,7 +200,7 @@ def _culprit(roots: Mapping[str, Any], error: Exception) -> tuple[str, Any, Exce
             return place, value, error
         parts = _parts(place, value)
     root = next(name for name in roots if place.startswith(name))
-    return root, roots[root], Unsupported(f"it is nested deeper than {DEPTH}, or contains itself")
+    return root, roots[root], Unsupported(_TOO_DEEP)
 
 
 def _failure(value: Any) -> Exception | None:

@@ -172,3 +172,20 @@ def test_a_server_that_answers_again_is_used_at_once_after_a_short_outage(
             assert not client.flush(0.05)
             proxy.come_up()
             assert future.result(5) == n
+
+
+def test_an_outage_may_last_for_any_number_of_attempts(
+    queue: Queue, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of failed connections for client and worker: ten minutes of an outage, without the waits between."""
+    monkeypatch.setattr(Backoff.__init__, "__defaults__", (0.05, 3.0, lambda: 0.001))
+    address = Address(proxy.url)
+    with running(queue, address) as worker, calling(queue, address) as client:
+        assert client.submit(Kit.echo, 0).result(10) == 0
+        before = proxy.accepted
+        proxy.go_down()
+        futures = [client.submit(Kit.echo, n) for n in range(10)]
+        assert wait_until(lambda: proxy.accepted - before > 800)
+        proxy.come_up()
+        assert [future.result(10) for future in futures] == list(range(10))
+        assert worker.lives

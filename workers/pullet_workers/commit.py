@@ -38,8 +38,9 @@ def commits(
     *,
     alone: bool = False,
     high_first: bool = False,
+    yields: bool = False,
 ) -> list[Call[Any]]:
     """One `fail` for each job that raised, then one `cycle` for the others, which also takes `want` jobs."""
     failed = [fail(queue, consumer, one.outcome, retry_after_ms=one.retry_after_ms) for one in finished if one.failed]
     outcomes = [one.outcome for one in finished if not one.failed]
-    return [*failed, cycle(queue, consumer, outcomes, want, alone=alone, high_first=high_first)]
+    return [*failed, cycle(queue, consumer, outcomes, want, alone=alone, high_first=high_first, yields=yields)]

@@ -31,7 +31,13 @@ class Exchange:
         finished = self._hand.commit(OUTCOMES)
         self._takes += want > 0
         calls = commits(
-            self._queue, self._consumer(), finished, want, alone=alone, high_first=self._takes % HIGH_EVERY == 0
+            self._queue,
+            self._consumer(),
+            finished,
+            want,
+            alone=alone,
+            high_first=self._takes % HIGH_EVERY == 0,
+            yields=not alone,
         )
         cycled: Cycled = link.run_all(calls)[-1]
         self._hand.committed()

@@ -150,7 +150,7 @@ class Loop:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""
         planned = False
         while not self.stopping and time.monotonic() < self._compare_at and (entry := self.hand.start()) is not None:
-            if not planned or (self._pace.mean_s or 0) >= WORTH_S:
+            if not planned or (self._pace.expected_s or 0) >= WORTH_S:
                 self._plan_errands(entry)
                 planned = True
             self._run_job(engine, entry)
@@ -160,7 +160,7 @@ class Loop:
         self.courier.follow(
             plan(
                 time.monotonic(),
-                self._pace.mean_s,
+                self._pace.expected_s,
                 self._queue.prefetch,
                 waits=self.hand.queued > 0,
                 finished=self.hand.finished > 0,

@@ -15,19 +15,25 @@ class Pace:
 
     def __init__(self, prefetch: Prefetch) -> None:
         self._budget_s, self._most = prefetch.budget_s, prefetch.most_jobs
-        self.mean_s: float | None = None
+        self.expected_s: float | None = None
         """Seconds a job takes, as far as is known."""
+        self._mean_s: float | None = None  # the same with a ceiling for each run
 
     def ran(self, run_s: float, jobs: int = 1) -> None:
         """`jobs` jobs took `run_s` seconds together."""
-        each = min(run_s / jobs, CEILING * self._budget_s)
+        each = run_s / jobs
         weight = 1 - (1 - WEIGHT) ** jobs
-        self.mean_s = each if self.mean_s is None else self.mean_s + weight * (each - self.mean_s)
+        self.expected_s = _moved(self.expected_s, each, weight)
+        self._mean_s = _moved(self._mean_s, min(each, CEILING * self._budget_s), weight)
 
     def want(self) -> int:
         """Jobs to take now; one while nothing is known."""
-        if self.mean_s is None:
+        if self._mean_s is None:
             return 1
-        if self.mean_s * self._most <= self._budget_s:
+        if self._mean_s * self._most <= self._budget_s:
             return self._most
-        return max(1, int(self._budget_s / self.mean_s))
+        return max(1, int(self._budget_s / self._mean_s))
+
+
+def _moved(mean: float | None, newest: float, weight: float) -> float:
+    return newest if mean is None else mean + weight * (newest - mean)

@@ -50,15 +50,27 @@ class Cycled:
 
 
 def cycle(
-    queue: Queue, consumer: str, outcomes: Sequence[Outcome], want: int, *, alone: bool, high_first: bool
+    queue: Queue,
+    consumer: str,
+    outcomes: Sequence[Outcome],
+    want: int,
+    *,
+    alone: bool,
+    high_first: bool,
+    yields: bool = False,
 ) -> Call[Cycled]:
-    """Commit up to `OUTCOMES` outcomes and take up to `want` jobs, in one step."""
+    """Commit up to `OUTCOMES` outcomes and take up to `want` jobs, in one step.
+
+    `alone`: the worker will hold nothing else, so it may get a suspect. `yields`: take nothing while a suspect waits
+    for such a worker; a worker that always fetches the next job before it ends one would never be alone.
+    """
     script = load("cycle")
     args = script.arguments(
         schema=SCHEMA,
         consumer=consumer,
         want=want,
         alone=int(alone),
+        yields=int(yields),
         high_first=int(high_first),
         **settling(queue),
     )

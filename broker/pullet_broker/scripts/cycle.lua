@@ -1,8 +1,9 @@
 -- cycle: commit what a worker has finished and take what it runs next.
 -- KEYS     config workers cancelled stats LANES
--- ARGV     schema consumer want alone high_first reply inbox blob inline ttl ...
+-- ARGV     schema consumer want alone yields high_first reply inbox blob inline ttl ...
 --          then for each outcome: lane entry id client ttl_ms large reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
+--          yields: 1 to take nothing while a suspect waits;
 --          lane: 1 to 5; ttl_ms 0: the default; large: 1 when the arguments are in a blob
 -- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
@@ -66,6 +67,10 @@ end
 if arg.alone == '1' then
   take(2, 1)
   if #entries > 0 then return leave('OK', entries, dropped) end
+elseif arg.yields == '1' and redis.call('XLEN', key.lane[2]) > 0 then
+  -- If a suspect waits for a worker that holds nothing, this one takes nothing, so that it soon holds nothing.
+  local summary = redis.pcall('XPENDING', key.lane[2], 'workers')
+  if not summary.err and redis.call('XLEN', key.lane[2]) > summary[1] then return leave('OK') end
 end
 for _, number in ipairs(arg.high_first == '1' and {3, 1, 4, 5} or {1, 3, 4, 5}) do
   if #entries < want then take(number, want - #entries) end
