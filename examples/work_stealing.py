@@ -3,7 +3,7 @@
 The program of the Ray forum's thread "Work-stealing for multiple actors?", three times with the same engines and the
 same jobs: with `ray.util.ActorPool` in each caller, with a central dispatcher actor, and with pullet.
 
-    python examples/work_stealing.py [--jobs 1200] [--png timelines.png]
+    python examples/work_stealing.py [--jobs 2400] [--png timelines.png]
 
 Prints makespan, ideal and utilisation of each, and draws the timelines: one row an engine, white where it idled while
 work was waiting. `ideal` is jobs / sum(1 / mean run time of an engine): no engine ever waits.
@@ -30,6 +30,8 @@ from pullet_workers.cluster import start_local_ray
 
 SPEEDS = (0.005, 0.005, 0.025, 0.025)
 CALLERS = 3
+SETTLE_S = 3.0
+"""After each start Ray makes spare processes in the background; they would take the CPU from whoever comes first."""
 
 Span = tuple[int, float, float]
 """Engine, start and end of one job, in seconds of this machine's monotonic clock."""
@@ -163,6 +165,7 @@ class Run:
 def measure(way: str, jobs: int) -> Run:
     with tempfile.TemporaryDirectory() as places, WAYS[way](places) as process_batch:
         ray.get([process_batch([0] * 8) for _ in range(CALLERS)])  # every caller and every engine is warm
+        time.sleep(SETTLE_S)
         batches = [list(range(caller, jobs, CALLERS)) for caller in range(CALLERS)]
         start = time.monotonic()
         results = ray.get([process_batch(batch) for batch in batches])
@@ -195,7 +198,7 @@ def draw(runs: list[Run], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=1200)
+    parser.add_argument("--jobs", type=int, default=2400)
     parser.add_argument("--png", type=Path, default=Path("work_stealing.png"))
     options = parser.parse_args()
     if os.environ.get("RAY_ADDRESS"):

@@ -236,7 +236,7 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
     over, chance = threading.Event(), random.Random(7)
 
     def loop() -> None:
-        while len(taken) < 2_000 or (len(given) < 50 and len(taken) < 300_000):
+        while len(taken) < 1_000 or (len(given) < 20 and len(taken) < 300_000):
             batch = entries(chance.randrange(1, 8))
             taken.extend(batch)
             hand.take(batch)

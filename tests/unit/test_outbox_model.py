@@ -209,5 +209,5 @@ class Sending(RuleBasedStateMachine):
         assert not missing, f"neither accepted nor reported: {sorted(missing)}"
 
 
-Sending.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Sending.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 test_every_job_is_accepted_once_or_reported = Sending.TestCase

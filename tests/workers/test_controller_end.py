@@ -75,7 +75,7 @@ def test_an_engine_that_keeps_failing_is_started_ever_more_slowly(spec: PoolSpec
     cluster = FakeCluster(on_start=end)
     with controlling(spec, cluster):
         assert wait_until(lambda: len(cluster.started) >= 2)
-        assert not wait_until(lambda: len(cluster.started) > 30, 1.0)
+        assert not wait_until(lambda: len(cluster.started) > 20, 0.6)
 
 
 def test_one_engine_that_fails_does_not_hide_another_that_works(spec: PoolSpec) -> None:
