@@ -44,7 +44,8 @@ class Link:
     def open(self) -> None:
         """Connect now. Raises `ServerUnavailable` or `ServerRefused`."""
         if self._connection is None:
-            connection = self._pool.make_connection()
+            # not make_connection(): the pool counts those, and refuses after max_connections reconnects
+            connection = self._pool.connection_class(**self._pool.connection_kwargs)
             try:
                 connection.connect()
             except (redis.RedisError, OSError) as error:

@@ -6,12 +6,9 @@
 The workers are started with `from pullet_workers import Pool`.
 """
 
-from pullet.client import Client
-from pullet.connecting import connect
-from pullet.future import Future
-from pullet.options import Options
-from pullet.resolve import RemoteTraceback, register_error
-from pullet.results import Results
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pullet_broker.errors import (
     ClientClosed,
     DecodeError,
@@ -36,6 +33,14 @@ from pullet_broker.errors import (
     WorkerLost,
 )
 from pullet_broker.settings import Lease, Lifetimes, Limits, Prefetch, Queue
+
+if TYPE_CHECKING:
+    from pullet.client import Client
+    from pullet.connecting import connect
+    from pullet.future import Future
+    from pullet.options import Options
+    from pullet.resolve import RemoteTraceback, register_error
+    from pullet.results import Results
 
 __version__ = "0.1.0"
 
@@ -74,3 +79,21 @@ __all__ = [
     "connect",
     "register_error",
 ]
+
+_AT_FIRST_USE = {
+    "Client": "pullet.client",
+    "Future": "pullet.future",
+    "Options": "pullet.options",
+    "RemoteTraceback": "pullet.resolve",
+    "Results": "pullet.results",
+    "connect": "pullet.connecting",
+    "register_error": "pullet.resolve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client's half at its first use: a program that only names errors or an engine pays nothing for it."""
+    if name not in _AT_FIRST_USE:
+        raise AttributeError(f"module 'pullet' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_AT_FIRST_USE[name]), name)
+    return found

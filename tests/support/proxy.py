@@ -80,6 +80,8 @@ class Proxy:
                 continue
             with self._lock:
                 self._pipes.append(pipe)
+            if self._down:  # since we looked
+                self.cut()
 
 
 class Pipe:

@@ -152,6 +152,7 @@ def test_a_worker_that_cannot_be_drained_is_killed(spec: PoolSpec, how: str) -> 
     assert not is_running()
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_pool_whose_owner_is_gone_ends_itself(spec: PoolSpec) -> None:
     over = threading.Event()
     cluster = FakeCluster()
@@ -191,7 +192,7 @@ def test_a_server_that_is_away_ends_nothing(queue: Queue) -> None:
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("record", ["", "{", "[]", "7", "\xff"])
+@pytest.mark.parametrize("record", ["", "[]", "\xff"])
 def test_a_worker_record_that_nobody_can_read_ends_nothing(
     spec: PoolSpec, link: Link, queue: Queue, record: str
 ) -> None:
