@@ -14,6 +14,7 @@
     +-- QueueFull                   the queue's backlog limit is reached
     +-- ClientClosed                submit after close, or close before the answer
     +-- EngineFailed                the engine's constructor raised
+    +-- PoolMissing                 the queue has no pool on this cluster, or not any more
     +-- JobError                    how a job ended when it did not end with a value
         +-- RemoteError             the engine raised an exception that is not rebuilt here
         +-- UnknownMethod           the engine has no such method    (also AttributeError)
@@ -104,6 +105,10 @@ class ClientClosed(PulletError):
 
 class EngineFailed(PulletError):
     """The engine's constructor raised; `remote_traceback` has where."""
+
+
+class PoolMissing(PulletError):
+    """The queue has no pool on this cluster, or it has ended."""
 
 
 class JobError(PulletError):

@@ -24,10 +24,11 @@ tick             string  who made the last tick                        beat     
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 stats            hash    counters                                      cycle, fail, reap  stays
 config           hash    schema, paused, backlog                       submit, beat       stays
+pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 
-Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, and `delayed`,
-`parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
+Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
+`delayed`, `parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
 """
 
 from __future__ import annotations

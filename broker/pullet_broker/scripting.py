@@ -38,6 +38,7 @@ NAMES = (
     "cancel",
     "forget",
     "beat",
+    "survey",
 )
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from pullet_broker.errors import EngineFailed
+from pullet_workers.placement import Node, Target
 from pullet_workers.spec import PoolSpec
 
 
@@ -21,8 +22,10 @@ class FakeWorker:
 
     def __init__(self, name: str, node: str = "node-1") -> None:
         self.name, self.node = name, node
-        self.ready: Future[dict[str, Any]] = Future()
+        self.placed: Future[dict[str, Any]] = Future()
+        self.ready: Future[None] = Future()
         self.closed: Future[None] = Future()
+        self.target = Target()
         self.drains: list[float] = []
         self.killed = 0
         self.on_drain: Callable[[], bool] = self._leave
@@ -30,8 +33,11 @@ class FakeWorker:
 
     # -- what the controller calls
 
-    async def wait_ready(self) -> dict[str, Any]:
-        return await asyncio.shield(asyncio.wrap_future(self.ready))
+    async def wait_placed(self) -> dict[str, Any]:
+        return await asyncio.shield(asyncio.wrap_future(self.placed))
+
+    async def wait_ready(self) -> None:
+        await asyncio.shield(asyncio.wrap_future(self.ready))
 
     async def wait_closed(self) -> None:
         await asyncio.shield(asyncio.wrap_future(self.closed))
@@ -49,17 +55,23 @@ class FakeWorker:
 
     # -- what the test does
 
-    def get_ready(self) -> None:
+    def get_placed(self) -> None:
         with contextlib.suppress(InvalidStateError):
-            self.ready.set_result({"node": self.node, "pid": 1})
+            self.placed.set_result({"node": self.node, "pid": 1})
+
+    def get_ready(self) -> None:
+        self.get_placed()
+        with contextlib.suppress(InvalidStateError):
+            self.ready.set_result(None)
 
     def fail(self, text: str) -> None:
+        self.get_placed()
         error = EngineFailed(text, remote_traceback="the traceback")
         self.ready.set_exception(error)
         self.closed.set_exception(error)
 
     def die(self) -> None:
-        for future in (self.ready, self.closed):
+        for future in (self.placed, self.ready, self.closed):
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(Gone(self.name))
 
@@ -76,15 +88,16 @@ class FakeCluster:
         self.on_start = on_start
         self.started: list[FakeWorker] = []
         self.existing: list[FakeWorker] = []
-        self.dead_nodes: set[str] = set()
+        self.there = [Node("node-1", total={"CPU": 8}, free={"CPU": 8})]
         self.over: set[str] = set()
 
     @property
     def alive(self) -> list[FakeWorker]:
         return [worker for worker in self.existing + self.started if not worker.closed.done()]
 
-    def start_worker(self, spec: PoolSpec, name: str) -> FakeWorker:
-        worker = FakeWorker(name)
+    def start_worker(self, spec: PoolSpec, name: str, target: Target) -> FakeWorker:
+        worker = FakeWorker(name, target.node or "node-1")
+        worker.target = target
         self.started.append(worker)
         self.on_start(worker)
         return worker
@@ -92,8 +105,8 @@ class FakeCluster:
     def find_workers(self, spec: PoolSpec) -> list[FakeWorker]:
         return list(self.existing)
 
-    def is_node_alive(self, node: str) -> bool:
-        return node not in self.dead_nodes
+    def nodes(self) -> list[Node]:
+        return list(self.there)
 
     def is_job_over(self, job: str) -> bool:
         return job in self.over

@@ -15,6 +15,7 @@ from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, cycle, fail, give_back, reconcile
 from pullet_broker.moves.life import beat, forget, promote, reap
 from pullet_broker.moves.submit import submit
+from pullet_broker.moves.survey import survey
 from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
 from pullet_broker.settings import Queue
 
@@ -33,6 +34,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "cancel": lambda: cancel(QUEUE, "job"),
     "forget": lambda: forget(QUEUE, "w"),
     "beat": lambda: beat(QUEUE, "w", 1, "{}", ["v"]),
+    "survey": lambda: survey(QUEUE),
 }
 REST = {"submit": 2 * 9, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
 """How many ARGV each of them gives beyond the named ones."""

@@ -15,7 +15,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.life import beat
 from pullet_broker.settings import Queue
 from pullet_workers.controller import Controller
-from pullet_workers.spec import PoolSpec
+from pullet_workers.spec import PoolSpec, Scale
 from tests.support.fleet import FakeCluster, FakeWorker
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe, Worker, a_job
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(30)
 
 @pytest.fixture
 def spec(queue: Queue, address: Address) -> PoolSpec:
-    return PoolSpec(queue=queue, address=address, engine=b"", workers=2)
+    return PoolSpec(queue=queue, address=address, engine=b"", scale=Scale.of(2))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def give_jobs(scribe: Scribe, worker: FakeWorker, count: int) -> None:
 
 def test_it_starts_as_many_workers_as_are_wanted_each_under_a_name_of_its_own(spec: PoolSpec) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=5), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(5)), cluster) as controller:
         controller.wait_ready()
         assert wait_until(lambda: len(cluster.started) == 5)
         assert len({worker.name for worker in cluster.started}) == 5
@@ -73,7 +73,7 @@ def test_it_waits_for_the_first_worker_only(spec: PoolSpec) -> None:
         assert wait_until(lambda: len(cluster.started) == 2)
         cluster.started[1].get_ready()
         controller.wait_ready()
-        assert sorted(one["state"] for one in controller.status()) == ["ready", "starting"]
+        assert sorted(one["state"] for one in controller.status()["workers"]) == ["pending", "ready"]
 
 
 def test_status_tells_of_every_worker_also_of_one_that_does_not_answer(spec: PoolSpec) -> None:
@@ -83,11 +83,11 @@ def test_status_tells_of_every_worker_also_of_one_that_does_not_answer(spec: Poo
     cluster = FakeCluster()
     with controlling(spec, cluster) as controller:
         controller.wait_ready()
-        assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready", "ready"])
+        assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready", "ready"])
         first, second = cluster.started
         second.on_status = broken
 
-        records = {one["name"]: one for one in controller.status()}
+        records = {one["name"]: one for one in controller.status()["workers"]}
         assert (records[first.name]["done"], records[first.name]["node"], records[first.name]["pid"]) == (
             7,
             "node-1",
@@ -115,7 +115,7 @@ def test_the_jobs_of_a_dead_worker_are_issued_again_and_it_is_replaced(spec: Poo
 
 def test_all_incarnations_of_a_dead_worker_are_reaped(spec: PoolSpec, scribe: Scribe) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=1), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(1)), cluster) as controller:
         controller.wait_ready()
         (dead,) = cluster.started
         give_jobs(scribe, dead, 1)
@@ -128,22 +128,22 @@ def test_all_incarnations_of_a_dead_worker_are_reaped(spec: PoolSpec, scribe: Sc
 def test_a_worker_that_was_busy_is_replaced_at_once_however_often_it_dies(spec: PoolSpec, scribe: Scribe) -> None:
     """A poison job must not be taken for an engine that cannot start."""
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=1), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(1)), cluster) as controller:
         controller.wait_ready()
         for deaths in range(1, 6):
             give_jobs(scribe, cluster.started[-1], 1)
-            assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready"])
+            assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready"])
             cluster.started[-1].die()
             assert wait_until(lambda deaths=deaths: len(cluster.started) == deaths + 1, 1.5)  # type: ignore[misc]
 
 
 def test_the_jobs_of_a_worker_whose_node_is_gone_are_not_blamed(spec: PoolSpec, scribe: Scribe) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=1), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(1)), cluster) as controller:
         controller.wait_ready()
         (worker,) = cluster.started
         give_jobs(scribe, worker, 2)
-        cluster.dead_nodes.add(worker.node)
+        cluster.there.clear()
         worker.die()
         assert wait_until(lambda: len(scribe.on_lane("again")) == 2)
     assert [job["crashes"] for job in scribe.on_lane("again")] == ["0", "0"]
@@ -151,10 +151,10 @@ def test_the_jobs_of_a_worker_whose_node_is_gone_are_not_blamed(spec: PoolSpec, 
 
 def test_the_jobs_of_a_worker_that_was_told_to_leave_are_not_blamed(spec: PoolSpec, scribe: Scribe) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=1), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(1)), cluster) as controller:
         controller.wait_ready()
         (worker,) = cluster.started
-        assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready"])
+        assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready"])
         give_jobs(scribe, worker, 2)
         worker.on_drain = lambda: False  # its job takes longer than it may: it is killed with it
     assert worker.killed
@@ -164,7 +164,7 @@ def test_the_jobs_of_a_worker_that_was_told_to_leave_are_not_blamed(spec: PoolSp
 
 def test_a_worker_that_leaves_by_itself_is_replaced(spec: PoolSpec) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, workers=1), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(1)), cluster) as controller:
         controller.wait_ready()
         cluster.started[0].closed.set_result(None)
         assert wait_until(lambda: len(cluster.started) == 2)
@@ -175,9 +175,9 @@ def test_after_a_restart_it_finds_its_workers_and_starts_only_what_is_missing(sp
     cluster.existing = [FakeWorker("old-1"), FakeWorker("old-2")]
     for worker in cluster.existing:
         worker.get_ready()
-    with controlling(dataclasses.replace(spec, workers=3), cluster) as controller:
+    with controlling(dataclasses.replace(spec, scale=Scale.of(3)), cluster) as controller:
         controller.wait_ready()
-        assert wait_until(lambda: len(controller.status()) == 3)
+        assert wait_until(lambda: len(controller.status()["workers"]) == 3)
         assert not wait_until(lambda: len(cluster.started) > 1, 0.2)
 
         give_jobs(scribe, cluster.existing[0], 1)

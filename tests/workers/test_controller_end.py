@@ -18,7 +18,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.life import beat
 from pullet_broker.settings import Lease, Queue
 from pullet_workers.controller import Controller
-from pullet_workers.spec import PoolSpec
+from pullet_workers.spec import PoolSpec, Scale
 from tests.support.fleet import FakeCluster, FakeWorker
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(30)
 
 @pytest.fixture
 def spec(queue: Queue, address: Address) -> PoolSpec:
-    return PoolSpec(queue=queue, address=address, engine=b"", workers=2)
+    return PoolSpec(queue=queue, address=address, engine=b"", scale=Scale.of(2))
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_stop_drains_all_workers_and_ends(spec: PoolSpec) -> None:
     controller = Controller(spec, cluster)
     controller.start()
     controller.wait_ready()
-    assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready", "ready"])
+    assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready", "ready"])
 
     controller.stop(12.5)
 
@@ -128,7 +128,7 @@ def test_stop_drains_workers_side_by_side(spec: PoolSpec) -> None:
     for worker in cluster.started:
         leave = worker.on_drain
         worker.on_drain = lambda leave=leave: together.wait() >= 0 and leave()  # type: ignore[misc]
-    assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready", "ready"])
+    assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready", "ready"])
     controller.stop(5.0)
     assert not together.broken
 
@@ -146,7 +146,7 @@ def test_a_worker_that_cannot_be_drained_is_killed(spec: PoolSpec, how: str) -> 
         for worker in cluster.started:
             worker.on_drain = broken if how == "drain fails" else lambda: False
             worker.get_ready()
-        assert wait_until(lambda: [one["state"] for one in controller.status()] == ["ready", "ready"])
+        assert wait_until(lambda: [one["state"] for one in controller.status()["workers"]] == ["ready", "ready"])
     controller.stop(0.1)
     assert all(worker.killed for worker in cluster.started)
     assert not is_running()
@@ -156,7 +156,7 @@ def test_a_worker_that_cannot_be_drained_is_killed(spec: PoolSpec, how: str) -> 
 def test_a_pool_whose_owner_is_gone_ends_itself(spec: PoolSpec) -> None:
     over = threading.Event()
     cluster = FakeCluster()
-    controller = Controller(dataclasses.replace(spec, owner_job="01000000"), cluster, on_over=over.set)
+    controller = Controller(dataclasses.replace(spec, owner="01000000:a"), cluster, on_over=over.set)
     controller.start()
     controller.wait_ready()
     assert not wait_until(over.is_set, 0.2)
@@ -171,7 +171,7 @@ def test_a_pool_whose_owner_is_gone_ends_itself(spec: PoolSpec) -> None:
 
 def test_who_stops_a_pool_is_not_told_that_it_is_over(spec: PoolSpec) -> None:
     over = threading.Event()
-    controller = Controller(dataclasses.replace(spec, owner_job="01000000"), FakeCluster(), on_over=over.set)
+    controller = Controller(dataclasses.replace(spec, owner="01000000:a"), FakeCluster(), on_over=over.set)
     controller.start()
     controller.stop(1.0)
     assert not over.is_set()
@@ -181,7 +181,7 @@ def test_who_stops_a_pool_is_not_told_that_it_is_over(spec: PoolSpec) -> None:
 def test_a_server_that_is_away_ends_nothing(queue: Queue) -> None:
     with EmbeddedServer.start() as server:
         address = Address(server.url)
-    spec = PoolSpec(queue=queue, address=address, engine=b"", workers=2)
+    spec = PoolSpec(queue=queue, address=address, engine=b"", scale=Scale.of(2))
     cluster = FakeCluster()
     with controlling(spec, cluster) as controller:
         controller.wait_ready()
@@ -206,7 +206,7 @@ def test_a_worker_record_that_nobody_can_read_ends_nothing(
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("call", ["start_worker", "is_job_over", "is_node_alive"])
+@pytest.mark.parametrize("call", ["start_worker", "is_job_over", "nodes"])
 def test_a_cluster_that_fails_for_a_moment_ends_nothing(
     spec: PoolSpec, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,13 +219,13 @@ def test_a_cluster_that_fails_for_a_moment_ends_nothing(
             raise failures.pop()
         return real(*args)
 
-    with controlling(dataclasses.replace(spec, owner_job="01000000"), cluster) as controller:
+    with controlling(dataclasses.replace(spec, owner="01000000:a"), cluster) as controller:
         controller.wait_ready()
         assert wait_until(lambda: len(cluster.started) == 2)
         monkeypatch.setattr(cluster, call, flaky)
         cluster.started[0].die()
         assert wait_until(lambda: len(cluster.alive) == 2, 5)
-        assert wait_until(lambda: not failures or call == "is_node_alive", 3)
+        assert wait_until(lambda: not failures or call == "nodes", 3)
 
 
 @pytest.mark.usefixtures("eager")
@@ -247,7 +247,7 @@ def test_it_makes_ticks_while_there_is_no_worker(spec: PoolSpec, link: Link, que
 @pytest.mark.usefixtures("eager")
 def test_it_vouches_for_workers_that_live_but_do_not_beat(spec: PoolSpec, link: Link, queue: Queue) -> None:
     lease = Lease(tick_ms=1, ticks=3)
-    quick = dataclasses.replace(spec, queue=dataclasses.replace(queue, lease=lease), workers=1)
+    quick = dataclasses.replace(spec, queue=dataclasses.replace(queue, lease=lease), scale=Scale.of(1))
     cluster = FakeCluster(on_start=lambda worker: None)
     scribe = Scribe(link, queue)
     with controlling(quick, cluster) as controller:

@@ -35,13 +35,16 @@ class Host:
             on_ready=lambda: self._ready.set_result(None),
             on_end=self._end,
         )
-        self._drain_s = spec.drain_s
+        self._drain_s = spec.worker.drain_timeout
         self._runner.start()
 
-    async def wait_ready(self) -> dict[str, Any]:
-        """Where the worker runs, once its engine is built. Raises `EngineFailed`."""
-        await asyncio.wrap_future(self._ready)
+    async def where(self) -> dict[str, Any]:
+        """Where the worker runs."""
         return {"node": self._node, "pid": os.getpid()}
+
+    async def wait_ready(self) -> None:
+        """Until the engine is built. Raises `EngineFailed`."""
+        await asyncio.wrap_future(self._ready)
 
     async def wait_closed(self) -> None:
         """Ends when the worker has left. While it is pending, the caller learns at once of the process's death."""

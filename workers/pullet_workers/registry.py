@@ -1,17 +1,17 @@
-"""Every call to Redis that the controller makes: who is registered, whose jobs are to be issued again, ticks."""
+"""Every call to Redis that the controller makes: a look at the queue, whose jobs are to be issued again, ticks."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.life import beat
+from pullet_broker.moves.survey import Survey, survey, wait_for_entries
 from pullet_broker.settings import Queue
 from pullet_workers.heart import bury_consumer, tend
 
@@ -24,6 +24,7 @@ class Registry:
     def __init__(self, queue: Queue, address: Address) -> None:
         self._queue = queue
         self._link = Link(address, f"pullet:{queue.name}:controller")
+        self._waiting = Link(address, f"pullet:{queue.name}:controller")
         self._name = f"controller.{os.urandom(3).hex()}"
         self._free = threading.Lock()
 
@@ -32,38 +33,66 @@ class Registry:
         jobs = 0
         with self._free:
             try:
-                for consumer, name in self._consumers().items():
-                    if name == worker:
+                for consumer, record in self._link.run(survey(self._queue)).records.items():
+                    if record.get("name") == worker:
                         jobs += bury_consumer(self._link, self._queue, consumer, blame=blame)
             except ServerError as error:
                 log.warning("its jobs come back with the lease", extra={"worker": worker, "error": str(error)})
         return jobs
 
-    def tick(self, alive: Collection[str]) -> None:
-        """Vouch for the workers that live, and make a tick when nobody else does."""
+    def look(self, alive: Callable[[Survey], Collection[str]]) -> Survey | None:
+        """Look at the queue, vouch for the workers that `alive` names, and make a tick when nobody else does.
+
+        None when the server is away.
+        """
         with self._free:
             try:
-                vouched = [consumer for consumer, name in self._consumers().items() if name in alive]
+                found = self._link.run(survey(self._queue))
+                living = alive(found)
+                vouched = [consumer for consumer, record in found.records.items() if record.get("name") in living]
                 beaten = self._link.run(beat(self._queue, self._name, None, vouched=vouched))
                 tend(self._link, self._queue, self._name, beaten)
             except ServerError as error:
                 log.info("the controller waits for the server", extra={"error": str(error)})
+                return None
+        return found
+
+    def wait_for_job(self, since: Survey, timeout_s: float) -> bool:
+        """True as soon as a job is issued after `since`; False after the time-out, or when the server is away."""
+        try:
+            return bool(self._waiting.execute(*wait_for_entries(self._queue, since.tops, int(timeout_s * 1000))))
+        except ServerError as error:
+            log.info("the controller waits for the server", extra={"error": str(error)})
+            return False
+
+    def recall(self) -> dict[str, str]:
+        """What an earlier incarnation of the controller has noted."""
+        flat = self._link.execute("HGETALL", self._queue.keys.fixed("pool"))
+        return {name.decode(): text.decode() for name, text in zip(flat[::2], flat[1::2], strict=True)}
+
+    def note(self, fields: dict[str, str | int]) -> bool:
+        """Write down what the next incarnation must know, and what others may want to see; False when it cannot."""
+        flat = [part for pair in fields.items() for part in pair]
+        with self._free:
+            try:
+                self._link.execute("HSET", self._queue.keys.fixed("pool"), *flat)
+            except ServerError as error:
+                log.info("the controller waits for the server", extra={"error": str(error)})
+                return False
+        return True
+
+    def forget_notes(self) -> None:
+        """The pool has ended."""
+        with self._free:
+            try:
+                self._link.execute("UNLINK", self._queue.keys.fixed("pool"))
+            except ServerError as error:
+                log.warning("the notes of the pool stay", extra={"queue": self._queue.name, "error": str(error)})
+
+    def interrupt(self) -> None:
+        """From another thread: end `wait_for_job`."""
+        self._waiting.interrupt()
 
     def close(self) -> None:
         self._link.close()
-
-    def _consumers(self) -> dict[str, str]:
-        """Consumer -> the name of its worker, "" where the record cannot be read: anybody may have written it."""
-        flat = self._link.execute("HGETALL", self._queue.keys.fixed("workers"))
-        return {
-            consumer.decode(errors="replace"): _name(record)
-            for consumer, record in zip(flat[::2], flat[1::2], strict=True)
-        }
-
-
-def _name(record: bytes) -> str:
-    try:
-        found = json.loads(record)
-    except (ValueError, RecursionError):
-        return ""
-    return str(found.get("name", "")) if isinstance(found, dict) else ""
+        self._waiting.close()
