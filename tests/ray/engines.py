@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+from pullet import Client
+
 
 class Echo:
     def __init__(self, greeting: str = "") -> None:
@@ -44,3 +46,16 @@ class Echo:
 class Broken:
     def __init__(self) -> None:
         raise RuntimeError("no model at /models/chess.bin")
+
+    def run(self) -> None:
+        """Nobody gets here."""
+
+
+class Searcher:
+    """Uses another engine of its group."""
+
+    def __init__(self, evaluator: Client[Echo]) -> None:
+        self.evaluator = evaluator
+
+    def move(self, board: str) -> str:
+        return self.evaluator.submit(Echo.say, f"after {board}").result(20)

@@ -11,10 +11,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pullet_broker.address import Address
+from pullet_broker.link import Link
 from pullet_broker.settings import Queue
-from pullet_workers import Pool
-from tests.ray.engines import Echo
-from tests.support.leaks import wait_until
+from pullet_workers import Group, Part, Pool
+from tests.ray.engines import Echo, Searcher
+from tests.support.leaks import check_keys, wait_until
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -110,3 +111,27 @@ def test_workers_without_room_wait_where_an_autoscaler_sees_them_and_start_on_a_
         assert "PENDING_CREATION" in demands
         add_node(num_cpus=1, labels={"late": "yes"})
         assert wait_until(lambda: pool.status()["ready"] == 2, 20)
+
+
+def test_the_parts_of_a_group_share_a_node_and_move_together_when_it_dies(
+    cluster: Any, address: Address, add_node: Callable[..., Any], link: Link
+) -> None:
+    first, second = (add_node(num_cpus=3, resources={"pair": 3}) for _ in range(2))
+    parts = {
+        "evaluator": Part(Echo, resources={"pair": 1}),
+        "searcher": Part(Searcher, workers=2, uses=["evaluator"], resources={"pair": 1}),
+    }
+    with Group(parts, replicas=2, name="alpha", redis=address) as group:
+        assert wait_until(lambda: all(pool.status()["ready"] for pool in group.values()), 30)
+        assert group["searcher"].submit(Searcher.move, "e4").result(20) == "after e4"
+        assert wait_until(lambda: [pool.status()["ready"] for pool in group.values()] == [2, 4], 30)
+        homes = Counter(worker["node"] for pool in group.values() for worker in pool.workers())
+        assert homes == {first.node_id: 3, second.node_id: 3}
+
+        cluster.remove_node(first, allow_graceful=False)
+        third = add_node(num_cpus=3, resources={"pair": 3})
+        assert wait_until(lambda: [pool.status()["ready"] for pool in group.values()] == [2, 4], 40)
+        homes = Counter(worker["node"] for pool in group.values() for worker in pool.workers())
+        assert homes == {second.node_id: 3, third.node_id: 3}
+    for part in parts:
+        check_keys(link, Queue(name=f"alpha.{part}"))

@@ -41,7 +41,8 @@ class RayWorker:
 
     async def wait_closed(self) -> None:
         """Ends when the worker left; raises `WorkerGone` within milliseconds of its process's death."""
-        await _answer(self._handle.wait_closed.remote())
+        while not await _answer(self._handle.wait_closed.remote()):
+            continue
 
     async def status(self) -> dict[str, Any]:
         return await _answer(self._handle.status.remote())  # type: ignore[no-any-return]
@@ -146,7 +147,7 @@ def actor_options(spec: PoolSpec, target: Target) -> dict[str, Any]:
         "resources": worker.resources or None,
     }
     if target.bundle is not None:
-        return options | {"scheduling_strategy": spec.bundles[target.bundle]}
+        return options | {"scheduling_strategy": worker.scheduling_strategy[target.bundle]}
     if target.soft and target.node is not None:
         return options | {"scheduling_strategy": NodeAffinitySchedulingStrategy(target.node, soft=True)}
     selector, others = worker.label_selector, worker.fallback_strategy
@@ -164,6 +165,18 @@ def actor_options(spec: PoolSpec, target: Target) -> dict[str, Any]:
     if worker.scheduling_strategy not in OURS:
         options["scheduling_strategy"] = worker.scheduling_strategy
     return options
+
+
+def connect_to_ray(cpus: float) -> bool:
+    """Connect this process to Ray, unless it is: to the cluster at `RAY_ADDRESS`, else to a local one with at least so
+    many CPUs. True when that was done here, so that it is ours to shut down."""
+    if ray.is_initialized():
+        return False
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(address=os.environ["RAY_ADDRESS"], namespace=NAMESPACE)
+    else:
+        start_local_ray(cpus)
+    return True
 
 
 def start_local_ray(cpus: float, log_to_driver: bool = True) -> None:

@@ -18,6 +18,8 @@ from pullet_workers.spec import PoolSpec
 
 log = logging.getLogger("pullet.pool")
 
+ANSWER_S = 5.0
+"""How much longer than its time the answer of a draining worker may take: one that is ending anyway never answers."""
 SETTLED_S = 10.0
 """A worker that lived this long is no sign of a crash loop."""
 
@@ -113,9 +115,9 @@ class Fleet:
 
     def _targets(self, count: int, strategy: Any, nodes: Sequence[Node]) -> list[Target]:
         members = self.members.values()
-        if self._spec.bundles:
+        if isinstance(strategy, list):
             used = {member.target.bundle for member in members}
-            return [Target(bundle=n) for n in range(len(self._spec.bundles)) if n not in used][:count]
+            return [Target(bundle=n) for n in range(len(strategy)) if n not in used][:count]
         found = choose(self._spec.worker, strategy, nodes, nodes_taken(members), count)
         if any(member.target.waits and member.state == "pending" for member in members):
             return [target for target in found if not target.waits]
@@ -189,7 +191,7 @@ class Fleet:
 
     async def _end(self, member: Member, drain_s: float | None) -> None:
         try:
-            if drain_s is not None and await member.worker.drain(drain_s):
+            if drain_s is not None and await asyncio.wait_for(member.worker.drain(drain_s), drain_s + ANSWER_S):
                 return
         except Exception as error:
             log.warning("a worker did not drain", extra={"worker": member.name, "error": str(error)})

@@ -17,6 +17,11 @@ from pullet_workers.engine import describe
 from pullet_workers.runner import Runner
 from pullet_workers.spec import PoolSpec
 
+LOOK_S = 3.0
+"""How long a `wait_closed` may pend: a worker that gets a SIGTERM first waits for the calls that run."""
+SHUTDOWN_S = 10.0
+"""How long a worker that Ray ends may still finish its jobs; who ends it with SIGTERM seldom waits longer."""
+
 
 class Host:
     """One worker. The engine is built in the runner's thread; `wait_ready` says when, or why not."""
@@ -46,9 +51,15 @@ class Host:
         """Until the engine is built. Raises `EngineFailed`."""
         await asyncio.wrap_future(self._ready)
 
-    async def wait_closed(self) -> None:
-        """Ends when the worker has left. While it is pending, the caller learns at once of the process's death."""
-        await asyncio.wrap_future(self._closed)
+    async def wait_closed(self) -> bool:
+        """True when the worker has left, False after `LOOK_S`: ask again. While it is pending, the caller learns at
+        once of the process's death."""
+        closed = asyncio.wrap_future(self._closed)
+        await asyncio.wait([closed], timeout=LOOK_S)
+        if not closed.done():
+            return False
+        await closed  # raises what ended the worker
+        return True
 
     async def status(self) -> dict[str, Any]:
         """What the worker does now."""
@@ -66,7 +77,7 @@ class Host:
         return await asyncio.to_thread(self._runner.drain, timeout_s)
 
     def __ray_shutdown__(self) -> None:
-        self._runner.drain(min(self._drain_s, 2.0))
+        self._runner.drain(min(self._drain_s, SHUTDOWN_S))
 
     def _end(self, error: BaseException | None) -> None:
         if error is None:

@@ -26,7 +26,7 @@ class Keeper:
     """The actor: a plain `Controller`, and nothing that Ray must know."""
 
     def __init__(self, spec: PoolSpec) -> None:
-        recovered = ray.get_runtime_context().was_current_actor_reconstructed
+        recovered = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         self._spec = spec
         self._controller = Controller(spec, RayCluster(), on_over=exit_actor, recovered=recovered)
         self._controller.start()

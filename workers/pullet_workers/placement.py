@@ -49,7 +49,7 @@ class Target:
     waits: bool = False
     """There is no node for it yet. Only one worker waits like this: two that wait could meet on the node that comes."""
     bundle: int | None = None
-    """A place of `PoolSpec.bundles`."""
+    """Which of a list of strategies."""
 
 
 def suits(node: Node, options: WorkerOptions) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import uuid
 import warnings
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PoolMissing, ServerRefused
 from pullet_broker.inspection import inspect_server
 from pullet_broker.settings import Queue
-from pullet_workers.cluster import start_local_ray
+from pullet_workers.cluster import connect_to_ray
 from pullet_workers.engine import resolve_factory
 from pullet_workers.keeper import KeeperHandle
 from pullet_workers.spec import PoolSpec, Scale, WorkerOptions
@@ -76,7 +75,7 @@ class Pool(Client[E]):
         settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
         self._begin()
         try:
-            self._find_ray(options.num_cpus * (scale.most if scale.per is None else 1))
+            self._owns_ray = connect_to_ray(options.num_cpus * (scale.most if scale.per is None else 1))
             spec = PoolSpec(
                 queue=settings,
                 address=self._find_server(redis, settings.name, detached),
@@ -103,7 +102,7 @@ class Pool(Client[E]):
         """
         pool: Pool[E] = cls.__new__(cls)
         pool._begin()
-        pool._find_ray(1)
+        pool._owns_ray = connect_to_ray(1)
         keeper = KeeperHandle.find(queue)
         if keeper is None:
             pool._take_down(0.0)
@@ -148,6 +147,11 @@ class Pool(Client[E]):
         """
         super().close(wait)
         self._take_down(None if wait else HASTY_DRAIN_S)
+
+    @property
+    def address(self) -> Address:
+        """The server, as `pullet.connect` takes it."""
+        return self._address
 
     @property
     def redis(self) -> str:
@@ -197,14 +201,6 @@ class Pool(Client[E]):
             )
         self._server = EmbeddedServer.start()
         return Address(self._server.url)
-
-    def _find_ray(self, cpus: float) -> None:
-        if not ray.is_initialized():
-            if os.environ.get("RAY_ADDRESS"):
-                ray.init(address=os.environ["RAY_ADDRESS"], namespace="pullet")
-            else:
-                start_local_ray(cpus)
-            self._owns_ray = True
 
     def _take_down(self, drain_s: float | None) -> None:
         """Order: workers and controller, then Ray if it is ours, then the server if it is ours."""

@@ -39,7 +39,7 @@ class WorkerOptions:
     """Custom resources by name."""
     scheduling_strategy: Any = "DEFAULT"
     """"DEFAULT", "SPREAD", one of Ray's own strategy objects; or "PACK": on few nodes, "STRICT_PACK": all on one node,
-    "STRICT_SPREAD": at most one on a node."""
+    "STRICT_SPREAD": at most one on a node; or a list of Ray's objects, one for each worker."""
     label_selector: dict[str, str] = field(default_factory=dict)
     """Labels that the node must have: a value, "!value", "in(a,b)" or "!in(a,b)"."""
     fallback_strategy: list[dict[str, Any]] = field(default_factory=list)
@@ -119,5 +119,3 @@ class PoolSpec:
     """It lives on when its owners are gone."""
     private_server: bool = False
     """Its server belongs to the driver that started it."""
-    bundles: tuple[Any, ...] = ()
-    """Ray's scheduling strategies, one a worker: places in placement groups that were reserved for it."""

@@ -32,7 +32,7 @@ class Survey:
 def survey(queue: Queue) -> Call[Survey]:
     """Look at a queue. Changes nothing."""
     script = load("survey")
-    return Call(script, fixed_keys(script, queue.keys), (), _read)
+    return Call(script, fixed_keys(script, queue.keys), script.arguments(), _read)
 
 
 def _read(raw: Any) -> Survey:
