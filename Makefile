@@ -7,10 +7,10 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench thread clean
+.PHONY: help demo test check bench bench-cluster thread clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## start a Redis, a local Ray and a pool of engines, and show them at work
 	@$(ENVIRONMENT) demo
@@ -33,6 +33,10 @@ check: ## lint, format, types, and the compose file
 bench: ## measure the cost of one job beside its peers and raw Redis
 	@$(ENVIRONMENT) dev
 	@$(BIN)/python benchmarks/short.py $(ARGS)
+
+bench-cluster: ## kill, hang and drain workers and nodes of a Ray cluster, and measure the recovery
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python -m benchmarks.cluster $(ARGS)
 
 thread: ## run examples/work_stealing.py: fast and slow engines share one queue
 	@$(ENVIRONMENT) demo
