@@ -40,11 +40,13 @@ class Job:
     delay_ms: int = 0
     expires_ms: int = 0
     ttl_ms: int = 0
+    key: str = ""
+    """Jobs with the same key run at the same place while it lives."""
 
     @property
     def size(self) -> int:
         """About how many bytes it adds to a `submit`."""
-        return len(self.args) + len(self.method) + len(self.opts) + 100
+        return len(self.args) + len(self.method) + len(self.opts) + len(self.key) + 100
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Entry:
     """How many earlier attempts ended with an exception."""
     ttl_ms: int = 0
     large: bool = False
+    key: str = ""
     problem: str = ""
     """What is wrong with its fields, where somebody wrote it by hand."""
 
@@ -108,4 +111,5 @@ def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
         raised=_whole(fields, b"raised", 0),
         ttl_ms=_whole(fields, b"ttl", 0),
         large=b"blob" in fields,
+        key=fields.get(b"key", b"").decode(),
     )

@@ -10,6 +10,9 @@ jobs:suspect     stream  jobs whose worker died with them in hand      reap, giv
 jobs:high        stream  waiting and running, priority > 0             submit, fail       entries deleted
 jobs             stream  waiting and running, priority 0               submit, fail       entries deleted
 jobs:low         stream  waiting and running, priority < 0             submit, fail       entries deleted
+jobs:at:<place>  stream  jobs whose key lives at that place            submit, cycle      forget, spill
+places           set     the places that have such a lane              beat (register)    forget, spill
+home:<key>       string  the place where the jobs of a key run         cycle, claim       TTL, from its last use
 delayed          zset    job id -> due time (ms of Redis TIME)         submit, fail       promote, cancel
 parked           hash    job id -> packed fields of a delayed job      submit, fail       promote, cancel
 reply:<job>      string  the committed reply                           whoever settles    TTL, or its reader
@@ -23,12 +26,17 @@ missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tic
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 stats            hash    counters                                      cycle, fail, reap  stays
-config           hash    schema, paused, backlog                       submit, beat       stays
+
+Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
+`delayed`, `parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
+=======
+config           hash    schema, paused, backlog, keyed                submit, beat       stays
 pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 
 Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
-`delayed`, `parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
+`delayed`, `parked`, `cancelled` while they hold something. While a place has workers, or jobs wait there, it has its
+lane and is in `places`. Everything else has a TTL or ends with its job.
 """
 
 from __future__ import annotations
@@ -41,9 +49,18 @@ GROUP = "workers"
 """The consumer group of each lane."""
 
 LANES = ("again", "suspect", "high", "normal", "low")
-"""The streams of a queue. Scripts know a lane by its place in this tuple, counted from 1."""
+"""The streams of a queue. Scripts know a lane by its number in this tuple, counted from 1."""
 
 LANE_KEYS = ("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low")
+
+PLACE_LANE = len(LANES) + 1
+"""The number under which a worker knows the lane of its own place."""
+
+PREFIXES = {"at": "jobs:at:", "home": "home:"}
+"""What scripts put before a place or a key that they learn only from an entry."""
+
+MOST_BYTES = 128
+"""The longest key of a job, and the longest name of a place, in UTF-8."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -59,13 +76,25 @@ def check_queue_name(name: str) -> str:
     )
 
 
-class Keys:
-    """The keys of one queue."""
+def check_length(what: str, text: str) -> str:
+    """Return `text`, or raise `ValueError` where it is no name for a place or the key of a job."""
+    try:
+        if 0 < len(text.encode()) <= MOST_BYTES:
+            return text
+    except (AttributeError, UnicodeEncodeError):
+        pass
+    raise ValueError(f"{what}={text!r}: expected a text of 1 to {MOST_BYTES} bytes in UTF-8")
 
-    def __init__(self, queue: str) -> None:
+
+class Keys:
+    """The keys of one queue, as they are seen from a place, or from none."""
+
+    def __init__(self, queue: str, place: str = "") -> None:
         self.queue = check_queue_name(queue)
         self._base = f"pullet:{{{queue}}}:"
         self.lanes = tuple(self._base + name for name in LANE_KEYS)
+        if place:
+            self.lanes += (self.at(place),)
 
     def fixed(self, name: str) -> str:
         """The key called `name` in the table above, for names without a `<...>` part."""
@@ -74,6 +103,14 @@ class Keys:
     def lane(self, lane: str) -> str:
         """The stream of a lane, by its name in `LANES`."""
         return self.lanes[LANES.index(lane)]
+
+    def at(self, place: str) -> str:
+        """The lane of a place."""
+        return self._base + PREFIXES["at"] + place
+
+    def home(self, key: str) -> str:
+        """Where the key of a job lives."""
+        return self._base + PREFIXES["home"] + key
 
     @property
     def reply_prefix(self) -> str:

@@ -2,12 +2,13 @@
 
 A script's header names its KEYS and ARGV once, for the reader and for the machine:
 
-    -- KEYS     config workers LANES      (LANES stands for the five streams)
+    -- KEYS     config workers LANES      (LANES stands for the five streams, and a sixth for a worker: its place's)
     -- ARGV     schema consumer ...       (... : more, described below it)
     -- USES     entry settle              (files of scripts/shared/, put in front)
     -- OOM      allow                     (runs on a full server too)
 
 The script sees them as `key.config`, `key.lane[i]`, `arg.schema`, and `rest`, the place of the first of the others.
+`at_key(place)` and `home_key(key)` build the keys that depend on what an entry says; `keys.py` knows them all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from pullet_broker.keys import LANE_KEYS, Keys
+from pullet_broker.keys import LANE_KEYS, PREFIXES, Keys
 
 T = TypeVar("T")
 Arg: TypeAlias = "str | bytes | int | float"
@@ -39,6 +40,8 @@ NAMES = (
     "forget",
     "beat",
     "survey",
+    "claim",
+    "spill",
 )
 
 
@@ -83,8 +86,8 @@ def load(name: str) -> Script:
     open_ended = args[-1:] == ["..."]
     args = args[:-1] if open_ended else args
     flags = " flags=allow-oom" if header.get("OOM") == ["allow"] else ""
-    shared = [(FOLDER / "shared" / f"{part}.lua").read_text() for part in header["USES"]]
-    text = "\n".join([f"#!lua{flags}", _prelude(keys, args), *shared, source])
+    body = "\n".join([*((FOLDER / "shared" / f"{part}.lua").read_text() for part in header["USES"]), source])
+    text = f"#!lua{flags}\n{_prelude(keys, args)}{_builders(body)}\n{body}"
     return Script(name, keys, tuple(args), open_ended, text)
 
 
@@ -117,11 +120,20 @@ def _prelude(keys: Sequence[str], args: Sequence[str]) -> str:
     place, named, lanes = 0, [], []
     for name in keys:
         if name == "LANES":
-            lanes = [f"KEYS[{place + i + 1}]" for i in range(len(LANE_KEYS))]
-            place += len(LANE_KEYS)
+            lanes = [f"KEYS[{place + i + 1}]" for i in range(len(LANE_KEYS) + 1)]  # the sixth is nil without a place
+            place += len(lanes)
         else:
             place += 1
             named.append(f"{name}=KEYS[{place}]")
     named.append(f"lane={{{','.join(lanes)}}}")
     values = ",".join(f"{name}=ARGV[{i}]" for i, name in enumerate(args, 1))
     return f"local key={{{','.join(named)}}} local arg={{{values}}} local rest={len(args) + 1}"
+
+
+def _builders(body: str) -> str:
+    """A function for each kind of key that a script builds: functions, because most calls build none."""
+    return "".join(
+        f" local function {name}_key(x) return KEYS[1]:match('^.-}}:')..'{text}'..x end"
+        for name, text in PREFIXES.items()
+        if f"{name}_key(" in body
+    )

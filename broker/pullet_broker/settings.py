@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from pullet_broker.keys import Keys
+from pullet_broker.keys import Keys, check_length
 
 SCHEMA = 1
 """Major number of the wire format. Scripts refuse a queue that was made with another one."""
@@ -82,6 +82,27 @@ class Prefetch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Affinity:
+    """How closely the jobs of one key keep together."""
+
+    spill_s: float = 1.0
+    """How long a job waits for the place where its key lives before any worker may run it; a tick of about 1 s more."""
+    home_s: float = 600.0
+    """How long a key lives at a place after its last job was submitted or begun."""
+
+    def __post_init__(self) -> None:
+        _all_positive(self)
+
+    @cached_property
+    def spill_ms(self) -> int:
+        return round(self.spill_s * 1000)
+
+    @cached_property
+    def home_ms(self) -> int:
+        return max(1, round(self.home_s * 1000))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Queue:
     """One queue: its name and the settings that client and workers of it share."""
 
@@ -90,13 +111,26 @@ class Queue:
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     lease: Lease = field(default_factory=Lease)
     prefetch: Prefetch = field(default_factory=Prefetch)
+    affinity: Affinity = field(default_factory=Affinity)
+    place: str = ""
+    """Where the worker is that uses these settings; empty for everybody else. See `at`."""
 
     def __post_init__(self) -> None:
         Keys(self.name)
+        if self.place:
+            check_length("place", self.place)
 
     @cached_property
     def keys(self) -> Keys:
-        return Keys(self.name)
+        return Keys(self.name, self.place)
+
+    def at(self, place: str) -> Queue:
+        """The same queue as a worker at this place sees it: with the lane of that place beside the others.
+
+        Workers of one place (a node) share what their jobs leave behind there. Raises `ValueError` for a name of more
+        than 128 bytes.
+        """
+        return replace(self, place=place)
 
 
 def _all_positive(settings: object) -> None:

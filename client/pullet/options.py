@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from pullet_broker.job import Job, lane_of
+from pullet_broker.keys import check_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Options:
     """Drop the job when it has waited this long without being started."""
     delay: float = 0.0
     """Do not start it before this has passed; a tick of about 1 s more or less."""
+    key: str | None = None
+    """Run the job where others with this key (1 to 128 bytes of UTF-8) ran, as long as that node has workers."""
     keep: float | bool = False
     """Leave the reply in Redis after it was read: True for the usual result TTL, or a number of seconds."""
 
@@ -28,6 +31,8 @@ class Options:
             raise ValueError(f"retries, delay and keep must not be negative: {self}")
         if self.expires is not None and self.expires <= 0:
             raise ValueError(f"expires={self.expires}: expected a number of seconds above 0, or None")
+        if self.key is not None:
+            check_length("key", self.key)
 
     def job(self, job_id: str, method: str, args: bytes) -> Job:
         """A job with these options."""
@@ -42,6 +47,7 @@ class Options:
             delay_ms=_milliseconds(self.delay),
             expires_ms=_milliseconds(self.expires or 0),
             ttl_ms=_milliseconds(0 if self.keep is True else self.keep),
+            key=self.key or "",
         )
 
 

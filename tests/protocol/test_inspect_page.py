@@ -40,6 +40,8 @@ BUSY, SILENT, DOOMED = CONSUMERS = (
     "chess-9c20.gpu5-4712.d4e5f6",
     "chess-d07e.gpu3-4713.0718a9",
 )
+PLACE, KEY = "gpu3", "game-17"
+"""Where BUSY is, and what lives there."""
 BEATS = 5
 """How often BUSY has beaten. The others did once, at the start."""
 ARGS = encode_call(("8/8/8/4k3/8/8/4P3/4K3 w - - 0 1",), {"depth": 15})
@@ -65,6 +67,11 @@ def record(consumer: str) -> str:
 RECORDS = {consumer: record(consumer) for consumer in CONSUMERS}
 
 
+def seat(consumer: str) -> Queue:
+    """The queue as a worker sees it from its place."""
+    return CHESS.at(PLACE if consumer == BUSY else "")
+
+
 # -- the queue, in a known state
 
 
@@ -86,7 +93,7 @@ class Known:
         self.submitted = answered.mark
 
     def take(self, consumer: str, *names: str) -> list[Entry]:
-        taken = self.link.run(cycle(CHESS, consumer, [], len(names), alone=False, high_first=False))
+        taken = self.link.run(cycle(seat(consumer), consumer, [], len(names), alone=False, high_first=False))
         assert [entry.job for entry in taken.entries] == [self.jobs[name] for name in names]
         self.entries.update({name: entry.id for name, entry in zip(names, taken.entries, strict=True)})
         return taken.entries
@@ -103,7 +110,7 @@ class Known:
     def beat(self, consumer: str, number: int) -> None:
         """A beat that is also a tick: it does not wait for the last tick to pass."""
         self.link.execute("DEL", CHESS.keys.fixed("tick"))
-        self.link.run(beat(CHESS, consumer, number, RECORDS[consumer]))
+        self.link.run(beat(seat(consumer), consumer, number, RECORDS[consumer]))
         self.link.execute("DEL", CHESS.keys.fixed("tick"))
 
     def now_ms(self) -> int:
@@ -123,6 +130,7 @@ def fill(known: Known) -> None:
         known.submit(name, lane=lane)
     known.submit("large", LARGE_ARGS)
     known.submit("later", delay_ms=HOUR_MS)
+    known.submit("keyed", key=KEY)
     for name, key in {"suspect": "jobs:suspect", "waiting": "jobs", "next": "jobs", "large": "jobs"}.items():
         known.find(name, key)
     for number in range(2, BEATS + 1):
@@ -148,8 +156,8 @@ def make_dead_letter_and_retry(known: Known) -> None:
 
 def make_running_finished_and_given_back(known: Known) -> None:
     """Two jobs run; one that was taken after the first has finished; the last taken was given back."""
-    for name in ("run", "finished", "run too", "given"):
-        known.submit(name)
+    for name, key in {"run": "", "finished": KEY, "run too": "", "given": ""}.items():
+        known.submit(name, key=key)
     _, finished = known.take(BUSY, "run", "finished")
     _, unstarted = known.take(SILENT, "run too", "given")
     done = known.link.run(cycle(CHESS, BUSY, [Outcome(finished, REPLY)], 0, alone=False, high_first=False))
@@ -192,7 +200,14 @@ class Line:
 
 def lines(known: Known) -> dict[str, Line]:
     """What the page shows, by command: without quotes, and with keys as in the table of `pullet_broker.keys`."""
-    return {**lanes(known), **one_job(known), **waiting_elsewhere(known), **workers_and_keys(known), **pausing(known)}
+    return {
+        **lanes(known),
+        **one_job(known),
+        **waiting_elsewhere(known),
+        **keyed(known),
+        **workers_and_keys(known),
+        **pausing(known),
+    }
 
 
 def lanes(known: Known) -> dict[str, Line]:
@@ -207,8 +222,8 @@ def lanes(known: Known) -> dict[str, Line]:
         "XRANGE jobs (<last-delivered-id> + COUNT 1": Line(
             {at["waiting"]: fields(known, "waiting")}, at={"last-delivered-id": last}
         ),
-        # 3 normal, 1 high, 1 low, 1 given back, 1 suspect, and the retry that is due
-        "EVAL_RO ... 6 jobs:again jobs:suspect jobs:high jobs jobs:low delayed": Line([8]),
+        # 3 normal, 1 high, 1 low, 1 given back, 1 suspect, 1 at its place, and the retry that is due
+        "EVAL_RO ... 7 jobs:again jobs:suspect jobs:high jobs jobs:low delayed places": Line([9]),
     }
 
 
@@ -247,24 +262,34 @@ def fields(known: Known, name: str) -> dict[str, Any]:
     return {"id": known.jobs[name], "method": "eval", "client": known.client, "opts": "", **args}
 
 
+def keyed(known: Known) -> dict[str, Line]:
+    return {
+        "SMEMBERS places": Line({PLACE}),
+        f"GET home:{KEY}": Line([PLACE]),
+        f"XLEN jobs:at:{PLACE}": Line([1]),
+    }
+
+
 def workers_and_keys(known: Known) -> dict[str, Line]:
     return {
         "HGETALL workers": Line({BUSY: RECORDS[BUSY], SILENT: RECORDS[SILENT]}),
         "HGETALL beats": Line({BUSY: f"{BEATS}", SILENT: "1"}),
         "HGETALL missed": Line({BUSY: f"0 {BEATS}", SILENT: f"{BEATS - 1} 1"}),
         "HGETALL stats": Line({"done": "1", "dead": "1", "retried": "1", "recovered": "1", "given_back": "1"}),
-        "HGETALL config": Line({"schema": str(SCHEMA)}),
+        "HGETALL config": Line({"schema": str(SCHEMA), "keyed": "1"}),
         "--scan --pattern *": Line(key_names(known)),
     }
 
 
 def key_names(known: Known) -> set[str]:
-    keys, fixed = CHESS.keys, "dead workers beats missed stats config delayed parked"
+    keys, fixed = CHESS.keys, "dead workers beats missed stats config delayed parked places"
     own = {keys.client(known.client), keys.inbox(known.client), keys.blob(known.jobs["large"])}
     return {
         *keys.lanes,
         *map(keys.fixed, fixed.split()),
         *own,
+        keys.at(PLACE),
+        keys.home(KEY),
         *(keys.reply(known.jobs[n]) for n in ("finished", "dead")),
     }
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import Standing
-from tests.support.model import HOUR, LEASE, LIMITS, Hand, Model
+from tests.support.model import HOUR, KEYS, LAST_PLACE, LEASE, LIMITS, PLACES, Hand, Model
 from tests.support.scribe import a_job
 
 T = TypeVar("T")
@@ -27,9 +27,12 @@ T = TypeVar("T")
 some = st.integers(0, 20)
 """Picks one of whatever there is: drawn without a look at the state, so that a failure shrinks well."""
 kinds = st.tuples(
-    st.sampled_from(["normal", "high", "low"]), st.sampled_from([0, 0, HOUR]), st.sampled_from([b"", b"large"])
+    st.sampled_from(["normal", "high", "low"]),
+    st.sampled_from([0, 0, HOUR]),
+    st.sampled_from([b"", b"large"]),
+    st.sampled_from(["", *KEYS]),
 )
-"""Lane, delay and arguments of a job."""
+"""Lane, delay, arguments and key of a job."""
 fates = st.sampled_from(["answered", "answered", "answered", "answer lost", "late"])
 """Of a call. `late`: it may still arrive, any time, or never."""
 
@@ -55,11 +58,13 @@ class Story(RuleBasedStateMachine):
     @rule(
         who=some, kinds=st.lists(kinds, min_size=1, max_size=4), ahead=st.sampled_from([0, 0, 0, 0, 1, 2]), fate=fates
     )
-    def submit(self, who: int, kinds: list[tuple[str, int, bytes]], ahead: int = 0, fate: str = "answered") -> None:
+    def submit(
+        self, who: int, kinds: list[tuple[str, int, bytes, str]], ahead: int = 0, fate: str = "answered"
+    ) -> None:
         """`ahead`: batches are pipelined, and as many jobs before this one did not arrive."""
         author = self.model.authors[who % 2]
-        for lane, delay_ms, args in kinds:
-            job = a_job(args, lane=lane, delay_ms=delay_ms)
+        for lane, delay_ms, args, key in kinds:
+            job = a_job(args, lane=lane, delay_ms=delay_ms, key=key)
             self.model.jobs[job.id] = job
             author.jobs.append(job)
         first = author.heard + 1 + ahead
@@ -102,6 +107,15 @@ class Story(RuleBasedStateMachine):
         hand = self.ready(slot)
         self.work(hand, [], fate, partial(self.model.cycle, hand, [], want, not hand.held, high_first))
 
+    @rule(slot=some, fate=fates)
+    def wait(self, slot: int, fate: str) -> None:
+        """An idle worker runs the first job that it gets, where that may be, and gives back the others."""
+        hand = self.ready(slot)
+        if not hand.held:
+            surplus = self.model.wait(hand)
+            hand.held = hand.worker.reconcile().adopted
+            self.work(hand, surplus, fate, partial(self.model.give_back, hand, surplus))
+
     @rule(slot=some, most=st.integers(1, 3), want=st.integers(0, 2), fate=fates)
     def finish(self, slot: int, most: int, want: int, fate: str) -> None:
         hand = self.busy(slot)
@@ -129,7 +143,7 @@ class Story(RuleBasedStateMachine):
         if not hand.held:
             hand.held += self.model.cycle(hand, [], 2, True, False)
         if not hand.held:
-            self.submit(slot, [("normal", 0, b"")])
+            self.submit(slot, [("normal", 0, b"", "")])
             hand.held += self.model.cycle(hand, [], 2, True, False)
         return hand
 
@@ -137,7 +151,7 @@ class Story(RuleBasedStateMachine):
         """A worker that knows where it stands: new when the last one has died, and with no call unanswered."""
         hand = self.model.hands[slot % 3]
         if hand is None:
-            hand = self.model.hands[slot % 3] = self.model.new_hand()
+            hand = self.model.hands[slot % 3] = self.model.new_hand(PLACES[slot % 3])
             self.call(hand.worker.register)
         self.repair(slot)
         return hand
@@ -189,14 +203,27 @@ class Story(RuleBasedStateMachine):
             self.model.fail(hand, self.model.outcome("error", hand.held[0], hand), 0)
         elif how == "give back":
             self.model.give_back(hand, hand.held)
-        else:
+        elif hand.place in self.model.scribe.places():  # else the server answers that there is no such lane
             hand.worker.read_blindly()
 
     @rule(blame=st.booleans(), vouched=st.none() | some)
     def tick(self, blame: bool, vouched: int | None) -> None:
         hand = None if vouched is None else self.model.hands[vouched % 3]
-        for name in sorted(self.model.scribe.tick(*([hand.name] if hand else [])).dead):
+        beaten = self.model.scribe.tick(*([hand.name] if hand else []))
+        for name in sorted(beaten.dead):
             self.call(partial(self.model.reap, name, blame))
+        for place in sorted(beaten.spill):
+            self.call(partial(self.model.scribe.spill, place))
+
+    @rule(who=some, key=st.sampled_from(KEYS))
+    def a_place_is_too_slow(self, who: int, key: str) -> None:
+        self.submit(who, [("normal", 0, b"", key)])
+        if place := self.model.scribe.home(key):
+            self.call(partial(self.model.spill, place))
+
+    @rule(key=st.sampled_from(KEYS))
+    def a_key_is_forgotten(self, key: str) -> None:
+        self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.home(key))
 
     @rule(due=st.booleans())
     def promote(self, due: bool) -> None:
@@ -222,7 +249,7 @@ class Story(RuleBasedStateMachine):
         model = self.model
         for slot in range(3):
             model.die(slot)
-        hand = model.new_hand()
+        hand = model.new_hand(LAST_PLACE)
         hand.worker.register()
         for _ in range(LEASE.ticks + 3):
             hand.worker.beat()
@@ -234,6 +261,7 @@ class Story(RuleBasedStateMachine):
         model.check()
         seen = model.look()
         assert (seen.live, seen.pending, model.replies.keys()) == ([], {}, model.accepted)
+        assert seen.places == {LAST_PLACE}
         assert model.accepted.isdisjoint(set(model.scribe.tombstones()) - model.read)
 
 

@@ -93,6 +93,11 @@ def test_a_poison_job_ends_as_worker_lost_and_takes_nobody_with_it(pool: Pool[Ec
     assert [other.result(60) for other in others] == [f"hello {n}" for n in range(50)]
 
 
+def test_the_place_of_a_worker_is_its_node(pool: Pool[Echo], queue: Queue, link: Link) -> None:
+    assert pool.options(key="k").submit(Echo.say, "keyed").result(20) == "hello keyed"
+    assert link.execute("GET", queue.keys.home("k")).decode() == ray.get_runtime_context().get_node_id()
+
+
 def test_an_engine_that_cannot_be_built_says_so_at_once(queue: Queue, address: Address) -> None:
     started = time.monotonic()
     with pytest.raises(pullet.EngineFailed, match=r"no model at /models/chess\.bin") as caught:

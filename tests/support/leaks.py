@@ -10,7 +10,8 @@ from pullet_broker.settings import Queue
 
 FIXED = {
     *("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low"),
-    *("dead", "workers", "beats", "missed", "stats", "config", "pool", "delayed", "parked", "cancelled"),
+    *("dead", "workers", "beats", "missed", "stats", "config", "pool", "places"),
+    *("delayed", "parked", "cancelled"),
 }
 """Keys that may stay without a TTL: see the table in `pullet_broker.keys`."""
 
@@ -26,9 +27,16 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
 
 
 def check_keys(link: Link, queue: Queue) -> None:
-    """Every key of the queue has a TTL, or is one of the fixed ones; large arguments may wait with their job."""
+    """Every key of the queue has a TTL, or is one of the fixed ones. Large arguments may wait with their job, and a
+    place has its lane while jobs are there, or workers that nobody has found dead."""
     prefix = queue.keys.fixed("")
+    known = link.execute("HKEYS", queue.keys.fixed("workers"))
     for raw in link.execute("KEYS", prefix.replace("{", "\\{") + "*"):
         name = raw.decode().removeprefix(prefix)
-        if name not in FIXED and not name.startswith("blob:"):
+        if name.startswith("jobs:at:"):
+            consumers = [row[1] for row in link.execute("XINFO", "CONSUMERS", raw, "workers")]
+            assert link.execute("XLEN", raw) or set(consumers) & set(known), f"{name} is of no use to anybody"
+            place = name.removeprefix("jobs:at:")
+            assert link.execute("SISMEMBER", queue.keys.fixed("places"), place), f"{name} is not in places"
+        elif name not in FIXED and not name.startswith("blob:"):
             assert link.execute("PTTL", raw) != -1, f"{name} has no TTL"

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pullet_broker.job import Entry, Job
+from pullet_broker.keys import PLACE_LANE
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import SUSPECT, Outcome, fail
+from pullet_broker.moves.cycle import SUSPECT, Outcome, fail, needs_claim
+from pullet_broker.moves.life import spill
 from pullet_broker.moves.submit import Answer
 from pullet_broker.reply import pack_reply
-from pullet_broker.settings import Lease, Limits, Queue
+from pullet_broker.settings import Affinity, Lease, Limits, Queue
 from tests.support.glance import Glance, Place, glance
 from tests.support.scribe import Caller, Scribe, Worker
 
 HOUR = 3_600_000
 LIMITS = Limits(backlog_jobs=8, blob_over_bytes=4, max_crashes=2)
 LEASE = Lease(tick_ms=HOUR, ticks=2)
+PLACES = ("a", "b", "a")
+"""Of the worker in each slot; the last one lives at `LAST_PLACE`."""
+LAST_PLACE = "c"
+KEYS = ("k", "l")
+"""Of the jobs that have one."""
+PATIENT, HASTY = Affinity(spill_s=HOUR), Affinity(spill_s=1e-6)
 _numbers = itertools.count(1)
 
 
@@ -48,14 +57,17 @@ class Hand:
     def name(self) -> str:
         return self.worker.name
 
+    @property
+    def place(self) -> str:
+        return self.worker.queue.place
 
-def places_of(entries: list[Entry]) -> set[Place]:
-    return {(entry.lane, entry.id) for entry in entries}
+    def places_of(self, entries: list[Entry]) -> list[Place]:
+        return [(self.worker.queue.keys.lanes[entry.lane - 1], entry.id) for entry in entries]
 
 
 class Model:
     def __init__(self, link: Link) -> None:
-        self.scribe = Scribe(link, Queue(name=f"story-{next(_numbers)}", limits=LIMITS, lease=LEASE))
+        self.scribe = Scribe(link, Queue(name=f"story-{next(_numbers)}", limits=LIMITS, lease=LEASE, affinity=PATIENT))
         self.authors = [Author(self.scribe.caller()) for _ in range(2)]
         self.hands: list[Hand | None] = [None, None, None]
         self.zombies: list[Hand] = []
@@ -69,8 +81,8 @@ class Model:
         for author in self.authors:
             author.caller.announce()
 
-    def new_hand(self) -> Hand:
-        return Hand(Worker(self.scribe.link, self.scribe.queue, f"w{next(self.numbers):04}"))
+    def new_hand(self, place: str) -> Hand:
+        return Hand(Worker(self.scribe.link, self.scribe.queue.at(place), f"w{next(self.numbers):04}"))
 
     def outcome(self, word: str, entry: Entry, hand: Hand) -> Outcome:
         """One that can be told from every other."""
@@ -79,7 +91,8 @@ class Model:
     def look(self) -> Glance:
         self.sound = False
         clients = [author.caller.id for author in self.authors]
-        return glance(self.scribe.link, self.scribe.queue, list(self.jobs), clients)
+        places = sorted({*PLACES, LAST_PLACE})
+        return glance(self.scribe.link, self.scribe.queue, list(self.jobs), clients, places, KEYS)
 
     def die(self, slot: int) -> None:
         if hand := self.hands[slot]:
@@ -102,6 +115,15 @@ class Model:
         author.mark += len(accepted)
         self.accepted |= {job.id for job in accepted}
         assert (answer.answer, answer.mark) == (expected, author.mark)
+        now = self.look()
+        for job in accepted:
+            lanes = [lane for (lane, _), name in now.entries.items() if name == job.id]
+            assert lanes == ([] if job.delay_ms else [self.lane_for(job, seen)])
+
+    def lane_for(self, job: Job, seen: Glance) -> str:
+        """Where a job belongs: at the home of its key as long as that is there, else on the lane of its priority."""
+        home = seen.homes.get(job.key)
+        return self.scribe.queue.keys.at(home) if home in seen.places else self.scribe.queue.keys.lane(job.lane)
 
     def cancel(self, job: str) -> None:
         seen = self.look()
@@ -109,7 +131,8 @@ class Model:
         assert self.scribe.cancel(job) == expected
 
     def cycle(self, hand: Hand, outcomes: list[Outcome], want: int, alone: bool, high_first: bool) -> list[Entry]:
-        counted = self._fence([one.entry for one in outcomes])
+        before = self.look()
+        counted = self._fence(hand, [one.entry for one in outcomes])
         cycled = hand.worker.cycle(*outcomes, want=want, alone=alone, high_first=high_first)
         assert cycled.fenced == [n for n, counts in enumerate(counted) if not counts]
         for one, counts in zip(outcomes, counted, strict=True):
@@ -119,11 +142,53 @@ class Model:
         if any(entry.lane == SUSPECT for entry in cycled.entries):
             assert alone
             assert len(cycled.entries) == 1
+        self.check_homes(hand, before, cycled.entries)
         return cycled.entries
 
+    def wait(self, hand: Hand) -> list[Entry]:
+        """The blocking read of an idle worker; returns what it may not run itself and has to give back."""
+        before = self.look()
+        found = hand.worker.wait()
+        runs = [entry for entry in found[:1] if not needs_claim(entry) or hand.worker.claim(entry)]
+        self.check_homes(hand, before, runs)
+        if found and not runs:
+            home = before.homes[found[0].key]
+            assert home != hand.place
+            assert home in before.places
+            assert found[0].job not in before.spilled
+        return found[len(runs) :]
+
+    def check_homes(self, hand: Hand, before: Glance, taken: list[Entry]) -> None:
+        """A key stays where it lives as long as that place is there. A job runs there, unless it waited in vain."""
+        after, keys = self.look(), self.scribe.queue.keys
+        for key, home in before.homes.items():
+            assert home not in before.places or after.homes[key] == home
+        for entry in taken:
+            if entry.key and entry.lane not in (SUSPECT, PLACE_LANE):
+                assert after.homes[entry.key] == hand.place or entry.job in before.spilled
+        came = {job for place, job in after.entries.items() if place not in before.entries}
+        assert came.isdisjoint(before.spilled)
+        for (lane, _), job in after.entries.items():
+            assert job not in came or lane == keys.at(after.homes[self.jobs[job].key])
+
+    def spill(self, place: str) -> None:
+        """Everything that waits at a place has waited long enough; what runs there is left alone."""
+        before, lane = self.look(), self.scribe.queue.keys.at(place)
+        hasty = dataclasses.replace(self.scribe.queue, affinity=HASTY)
+        while self.scribe.link.run(spill(hasty, "watcher", place)):
+            continue
+        after = self.look()
+        waited = {name for at, name in before.entries.items() if at[0] == lane and at not in before.pending}
+        ended = {job for job in waited if job in after.replies}
+        assert {at for at in after.entries if at[0] == lane} == {at for at in before.pending if at[0] == lane}
+        for job in waited - ended:
+            assert [at for (at, _), name in after.entries.items() if name == job] == [
+                self.scribe.queue.keys.lane(self.jobs[job].lane)
+            ]
+
     def fail(self, hand: Hand, outcome: Outcome, retry_after_ms: int | None) -> list[Entry]:
-        (counts,) = self._fence([outcome.entry])
-        call = fail(self.scribe.queue, hand.name, outcome, retry_after_ms=retry_after_ms)
+        (counts,) = self._fence(hand, [outcome.entry])
+        call = fail(hand.worker.queue, hand.name, outcome, retry_after_ms=retry_after_ms)
         answer = self.scribe.link.run(call)
         assert (answer != "FENCED") is counts
         if answer == "DEAD":
@@ -131,7 +196,7 @@ class Model:
         return []
 
     def give_back(self, hand: Hand, entries: list[Entry]) -> list[Entry]:
-        counted = self._fence(entries)
+        counted = self._fence(hand, entries)
         assert hand.worker.give_back(*entries) <= sum(counted)
         return []
 
@@ -143,10 +208,10 @@ class Model:
             continue
         assert self.scribe.forget(name)
 
-    def _fence(self, entries: list[Entry]) -> list[bool]:
+    def _fence(self, hand: Hand, entries: list[Entry]) -> list[bool]:
         """Which of these attempts still count."""
         pending = self.look().pending
-        return [(entry.lane, entry.id) in pending for entry in entries]
+        return [place in pending for place in hand.places_of(entries)]
 
     def _ended(self, outcome: Outcome) -> None:
         job = outcome.entry.job
@@ -155,7 +220,7 @@ class Model:
 
     def knows_all(self, hand: Hand) -> bool:
         """Nothing is pending for a worker that it does not hold."""
-        return places_of(hand.held) == self.pending_at(hand, self.look())
+        return set(hand.places_of(hand.held)) == self.pending_at(hand, self.look())
 
     def pending_at(self, hand: Hand, seen: Glance) -> set[Place]:
         return {place for place, name in seen.pending.items() if name == hand.name}
@@ -176,8 +241,10 @@ class Model:
         assert Counter(seen.mail) == Counter(self.replies.keys())
         large = {job for job in places if len(self.jobs[job].args) > LIMITS.blob_over_bytes}
         assert {job for job, passing in seen.blobs.items() if not passing} == large
+        lanes = {name.removeprefix("jobs:at:") for name in self.scribe.names() if name.startswith("jobs:at:")}
+        assert lanes == seen.places
         for hand in filter(None, self.hands):
-            assert places_of(hand.held) <= self.pending_at(hand, seen)
+            assert set(hand.places_of(hand.held)) <= self.pending_at(hand, seen)
         self.sound = True
 
     def clean(self) -> None:

@@ -12,8 +12,19 @@ from pullet_broker.job import Entry, Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP, LANES
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import cancel
-from pullet_broker.moves.cycle import Cycled, Outcome, Reconciled, cycle, fail, give_back, reconcile
-from pullet_broker.moves.life import Beaten, Reaped, beat, forget, promote, reap
+from pullet_broker.moves.cycle import (
+    Cycled,
+    Outcome,
+    Reconciled,
+    claim,
+    cycle,
+    fail,
+    give_back,
+    read_waited,
+    reconcile,
+    wait_for_work,
+)
+from pullet_broker.moves.life import Beaten, Reaped, beat, forget, promote, reap, spill
 from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.reply import Reply, pack_reply, read_reply
 from pullet_broker.settings import Queue
@@ -111,6 +122,13 @@ class Worker:
     def reconcile(self, *held: Entry) -> Reconciled:
         return self.link.run(reconcile(self.queue, self.name, held))
 
+    def claim(self, entry: Entry) -> bool:
+        return self.link.run(claim(self.queue, self.name, entry))
+
+    def wait(self, block_ms: int = 1) -> list[Entry]:
+        """The plain read of an idle worker."""
+        return read_waited(self.queue, self.link.execute(*wait_for_work(self.queue, self.name, block_ms)))
+
     def read_blindly(self) -> None:
         """A plain read whose answer gets lost: what it delivers is pending here, and nobody knows it."""
         lanes = self.queue.keys.lanes
@@ -127,9 +145,9 @@ class Scribe:
     def caller(self) -> Caller:
         return Caller(self.link, self.queue)
 
-    def worker(self, name: str = "w") -> Worker:
-        """A registered worker."""
-        return Worker(self.link, self.queue, name).register()
+    def worker(self, name: str = "w", place: str = "") -> Worker:
+        """A registered worker, at a place or at none."""
+        return Worker(self.link, self.queue.at(place), name).register()
 
     def tick(self, *vouched: str) -> Beaten:
         """A watcher makes a tick now, whenever the last one was."""
@@ -144,6 +162,9 @@ class Scribe:
 
     def promote(self) -> int:
         return self.link.run(promote(self.queue, "watcher"))
+
+    def spill(self, place: str) -> int:
+        return self.link.run(spill(self.queue, "watcher", place))
 
     def cancel(self, job: str) -> str:
         return self.link.run(cancel(self.queue, job))
@@ -169,21 +190,34 @@ class Scribe:
 
     def on_lane(self, lane: str) -> list[dict[str, str]]:
         """The fields of each entry on a lane."""
-        return self._fields(self.queue.keys.lane(lane))
+        return self._fields(self.lanes()[lane])
+
+    def lanes(self) -> dict[str, str]:
+        """The key of each lane by its name; that of a place is called at:<place>."""
+        keys = self.queue.keys
+        return dict(zip(LANES, keys.lanes, strict=True)) | {f"at:{place}": keys.at(place) for place in self.places()}
+
+    def places(self) -> list[str]:
+        return sorted(place.decode() for place in self.link.execute("SMEMBERS", self.key("places")))
+
+    def home(self, key: str) -> str | None:
+        """Where a key lives."""
+        place = self.link.execute("GET", self.queue.keys.home(key))
+        return None if place is None else str(place.decode())
 
     def where(self, job: str) -> list[str]:
         """The lanes that hold an entry of a job: never more than one."""
-        return [lane for lane in LANES for entry in self.on_lane(lane) if entry["id"] == job]
+        return [lane for lane in self.lanes() for entry in self.on_lane(lane) if entry["id"] == job]
 
     def letters(self) -> list[dict[str, str]]:
         """The dead letters."""
         return self._fields(self.key("dead"))
 
     def entries(self) -> int:
-        return sum(self.link.execute("XLEN", lane) for lane in self.queue.keys.lanes)
+        return sum(self.link.execute("XLEN", lane) for lane in self.lanes().values())
 
     def pending(self) -> int:
-        return sum(self.link.execute("XPENDING", lane, GROUP)[0] for lane in self.queue.keys.lanes)
+        return sum(self.link.execute("XPENDING", lane, GROUP)[0] for lane in self.lanes().values())
 
     def delayed(self) -> list[str]:
         return [job.decode() for job in self.link.execute("ZRANGE", self.key("delayed"), 0, -1)]

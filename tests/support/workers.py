@@ -81,10 +81,14 @@ class Kit:
 class Worker:
     """A runner in a thread of this process."""
 
-    def __init__(self, queue: Queue, address: Address, factory: Callable[[], Any], name: str) -> None:
+    def __init__(
+        self, queue: Queue, address: Address, factory: Callable[[], Any], name: str, place: str | None = None
+    ) -> None:
         self.ready = threading.Event()
         self.ended: Future[BaseException | None] = Future()
-        self.runner = Runner(queue, address, factory, name=name, on_ready=self.ready.set, on_end=self.ended.set_result)
+        self.runner = Runner(
+            queue, address, factory, name=name, place=place, on_ready=self.ready.set, on_end=self.ended.set_result
+        )
 
     @property
     def consumer(self) -> str:
@@ -102,10 +106,15 @@ class Worker:
 
 @contextmanager
 def running(
-    queue: Queue, address: Address, engine: Kit | Callable[[], Any] = Kit, *, name: str = "worker"
+    queue: Queue,
+    address: Address,
+    engine: Kit | Callable[[], Any] = Kit,
+    *,
+    name: str = "worker",
+    place: str | None = None,
 ) -> Iterator[Worker]:
     """A worker that is ready. At the end it is drained, and must have ended well."""
-    worker = Worker(queue, address, (lambda: engine) if isinstance(engine, Kit) else engine, name)
+    worker = Worker(queue, address, (lambda: engine) if isinstance(engine, Kit) else engine, name, place)
     worker.runner.start()
     try:
         assert worker.ready.wait(10), "the worker did not become ready"

@@ -8,7 +8,7 @@ import pytest
 
 from pullet_broker import keys
 from pullet_broker.errors import NameRefused
-from pullet_broker.keys import LANE_KEYS, LANES, Keys, check_queue_name
+from pullet_broker.keys import LANE_KEYS, LANES, Keys, check_length, check_queue_name
 from tests.support.leaks import FIXED
 
 
@@ -29,7 +29,17 @@ def test_these_names_are_refused_and_shown(name: object) -> None:
 
 def test_every_key_of_a_queue_is_in_one_slot_of_a_cluster() -> None:
     k = Keys("chess")
-    built = [*k.lanes, k.fixed("config"), k.reply("j"), k.inbox("c"), k.blob("j"), k.client("c"), k.lane("low")]
+    built = [
+        *k.lanes,
+        k.fixed("config"),
+        k.reply("j"),
+        k.inbox("c"),
+        k.blob("j"),
+        k.client("c"),
+        k.at("p"),
+        k.home("x}:y"),
+        k.lane("low"),
+    ]
     assert all(re.match(r"pullet:\{chess\}:[a-z]", key) for key in built)
     assert len(set(built)) == len(built) - 1, "only lane('low') is there twice"
 
@@ -56,5 +66,20 @@ def test_one_queue_never_builds_a_key_of_another() -> None:
 
 
 def test_the_table_names_every_fixed_key() -> None:
-    described = re.findall(r"^([a-z:]+)  +(?:stream|zset|hash|string) ", keys.__doc__ or "", re.MULTILINE)
+    described = re.findall(r"^([a-z:]+)  +(?:stream|zset|hash|set|string) ", keys.__doc__ or "", re.MULTILINE)
     assert set(described) == FIXED | {"tick"}
+
+
+def test_a_place_adds_one_lane() -> None:
+    assert Keys("q", "node-1").lanes == (*Keys("q").lanes, "pullet:{q}:jobs:at:node-1")
+
+
+@pytest.mark.parametrize("text", ["x", "game-17", "}{", "ä" * 64, "x" * 128, " ", "\0"])
+def test_these_are_places_and_keys_of_jobs(text: str) -> None:
+    assert check_length("key", text) == text
+
+
+@pytest.mark.parametrize("text", ["", "x" * 129, "ä" * 65, "\ud800", 7, b"x", None])
+def test_these_are_not_and_it_is_said_why(text: object) -> None:
+    with pytest.raises(ValueError, match=r"^key=.*: expected a text of 1 to 128 bytes"):
+        check_length("key", text)  # type: ignore[arg-type]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pullet_broker.job import Entry, Job
-from pullet_broker.keys import LANE_KEYS
+from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
-from pullet_broker.moves.cycle import Outcome, cycle, fail, give_back, reconcile
-from pullet_broker.moves.life import beat, forget, promote, reap
+from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
+from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
 from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
@@ -35,8 +35,10 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "forget": lambda: forget(QUEUE, "w"),
     "beat": lambda: beat(QUEUE, "w", 1, "{}", ["v"]),
     "survey": lambda: survey(QUEUE),
+    "claim": lambda: claim(QUEUE, "w", ENTRY),
+    "spill": lambda: spill(QUEUE, "w", "here"),
 }
-REST = {"submit": 2 * 9, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
+REST = {"submit": 2 * 10, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
 """How many ARGV each of them gives beyond the named ones."""
 
 every_script = pytest.mark.parametrize("name", NAMES)
@@ -126,6 +128,22 @@ def test_a_call_is_a_command_with_the_keys_of_its_queue(name: str) -> None:
     lanes = len(LANE_KEYS) - 1 if "LANES" in call.script.keys else 0
     assert len(call.keys) == len(call.script.keys) + lanes
     assert all(key.startswith("pullet:{q}:") for key in call.keys)
+
+
+def test_a_script_called_for_a_place_gets_its_lane_too() -> None:
+    call = give_back(QUEUE.at("node-1"), "w", [ENTRY])
+    assert call.keys == (*give_back(QUEUE, "w", [ENTRY]).keys, "pullet:{q}:jobs:at:node-1")
+
+
+@every_script
+def test_lanes_come_last_because_there_may_be_one_more(name: str) -> None:
+    assert "LANES" not in load(name).keys[:-1]
+
+
+@every_script
+def test_a_script_has_the_functions_that_build_its_keys(name: str) -> None:
+    given = re.findall(r"local function (\w+)_key\(", load(name).text)
+    assert set(given) == set(re.findall(r"\b(\w+)_key\(", code(load(name)))) <= set(PREFIXES)
 
 
 def test_lanes_stand_in_the_place_of_their_name() -> None:

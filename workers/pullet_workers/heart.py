@@ -10,7 +10,7 @@ from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import Standing
-from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap
+from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap, spill
 from pullet_broker.settings import Queue
 
 log = logging.getLogger("pullet.worker")
@@ -72,12 +72,15 @@ class Heart:
 
 
 def tend(link: Link, queue: Queue, by: str, beaten: Beaten) -> None:
-    """What a tick asks for: recover the jobs of the dead, promote what is due."""
+    """What a tick asks for: recover the jobs of the dead, promote what is due, spill what waits too long at a place."""
     for dead in beaten.dead:
         log.warning("a worker is silent and counts as dead", extra={"queue": queue.name, "consumer": dead})
         bury_consumer(link, queue, dead, blame=True)
     while beaten.due and link.run(promote(queue, by)) == REAPED:
         continue
+    for place in beaten.spill:
+        while link.run(spill(queue, by, place)) == REAPED:
+            continue
 
 
 def bury_consumer(link: Link, queue: Queue, consumer: str, *, blame: bool) -> int:

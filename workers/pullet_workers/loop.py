@@ -16,7 +16,9 @@ from pullet_broker.moves.cycle import (
     RETURNS,
     SUSPECT,
     Standing,
+    claim,
     give_back,
+    needs_claim,
     read_waited,
     reconcile,
     wait_for_work,
@@ -143,8 +145,12 @@ class Loop:
                 raise
             return self.register()
         found = read_waited(self._queue, raw)
-        self.hand.take(found[:1])
-        self._give_back(found[1:])
+        runs = [entry for entry in found[:1] if not needs_claim(entry) or self._claim(entry)]
+        self.hand.take(runs)
+        self._give_back(found[len(runs) :])
+
+    def _claim(self, entry: Entry) -> bool:
+        return self._link.run(claim(self._queue, self._consumer, entry))
 
     def _work(self, engine: Engine) -> None:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""

@@ -29,7 +29,8 @@ class Runner:
     """Starts, drains and ends a worker.
 
     `on_ready` is called once the engine is built and registered, `on_end` with the error that ended the loop, or None.
-    `about` is added to the worker's record in Redis.
+    `about` is added to the worker's record in Redis. Jobs with the same key run at the same `place`: the node in
+    `about` unless given, and without a node the worker's name.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Runner:
         *,
         name: str = "worker",
         about: dict[str, Any] | None = None,
+        place: str | None = None,
         on_ready: Callable[[], None] = lambda: None,
         on_end: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
         self.report = Report()
+        queue = queue.at(place or (about or {}).get("node") or name)
         self._queue, self._address, self._factory, self._name = queue, address, factory, name
         self._on_ready, self._on_end = on_ready, on_end
         record = Record(name, about or {})

@@ -1,4 +1,4 @@
-"""What a worker does in its loop: cycle (commit and take), fail, give_back, reconcile, and the wait for work."""
+"""What a worker does in its loop: cycle (commit and take), fail, give_back, reconcile, the wait for work, claim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from pullet_broker.job import Entry, read_entry
-from pullet_broker.keys import GROUP, LANES
+from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
 from pullet_broker.scripting import Arg, Call, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
@@ -46,7 +46,7 @@ class Cycled:
     """Places of the outcomes that did not count: those entries were no longer this worker's."""
     entries: list[Entry]
     dropped: int
-    """Jobs that ended here as cancelled or expired; there may be more to take."""
+    """Jobs that ended here as cancelled or expired, or went to where their key lives; there may be more to take."""
 
 
 def cycle(
@@ -72,6 +72,7 @@ def cycle(
         alone=int(alone),
         yields=int(yields),
         high_first=int(high_first),
+        home_ms=queue.affinity.home_ms,
         **settling(queue),
     )
     for outcome in outcomes:
@@ -107,7 +108,7 @@ def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int |
 def give_back(queue: Queue, consumer: str, entries: Iterable[Entry]) -> Call[int]:
     """Return up to `RETURNS` entries that were not started."""
     script = load("give_back")
-    args = script.arguments(consumer=consumer, **settling(queue)) + places(entries)
+    args = script.arguments(consumer=consumer, spill_ms=queue.affinity.spill_ms, **settling(queue)) + places(entries)
     return Call(script, fixed_keys(script, queue.keys), args, int)
 
 
@@ -138,14 +139,26 @@ def wait_for_work(queue: Queue, consumer: str, block_ms: int) -> tuple[Arg, ...]
 
 
 def read_waited(queue: Queue, raw: Any) -> list[Entry]:
-    """The entries of a blocking read in the order of the lanes: COUNT is per stream, so there may be several."""
+    """The entries of a blocking read in the order of a take: COUNT is per stream, so there may be several."""
     lane_numbers = {name.encode(): number for number, name in enumerate(queue.keys.lanes, 1)}
     found = [
         read_entry((lane_numbers[stream], entry_id, fields))
         for stream, entries in raw or ()
         for entry_id, fields in entries
     ]
-    return sorted(found, key=lambda entry: entry.lane)
+    return sorted(found, key=lambda entry: READ_ORDER.index(entry.lane))
+
+
+def needs_claim(entry: Entry) -> bool:
+    """Did an idle worker get a job with a key from a common lane? Then its key may live elsewhere: `claim` it."""
+    return entry.key != "" and entry.lane not in (SUSPECT, PLACE_LANE)
+
+
+def claim(queue: Queue, consumer: str, entry: Entry) -> Call[bool]:
+    """Make this place the home of the job's key, if it has none. False when the job belongs elsewhere: give it back."""
+    script = load("claim")
+    args = script.arguments(consumer=consumer, lane=entry.lane, entry=entry.id, home_ms=queue.affinity.home_ms)
+    return Call(script, fixed_keys(script, queue.keys), args, bool)
 
 
 def places(entries: Iterable[Entry]) -> list[Arg]:
@@ -159,3 +172,6 @@ def _read_word(raw: Any) -> str:
 
 SUSPECT = LANES.index("suspect") + 1
 """The number of the suspects' lane."""
+
+READ_ORDER = (1, SUSPECT, 3, PLACE_LANE, 4, 5)
+"""Numbers of the lanes in the order in which `cycle` reads them."""

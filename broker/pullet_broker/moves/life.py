@@ -1,4 +1,4 @@
-"""Life and death of workers: beat (with the tick), reap, forget, promote."""
+"""Life and death of workers: beat (with the tick), reap, forget, promote, spill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pullet_broker.scripting import Call, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
 
 REAPED = 100
-"""The most entries that one reap or promote issues again."""
+"""The most entries that one reap, promote or spill issues again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Beaten:
     """Consumers that this tick found dead: reap each, then forget it."""
     due: bool
     """Delayed jobs are due: promote."""
+    spill: list[str]
+    """Places where jobs wait too long, or where nobody works any more: spill each."""
 
 
 def beat(
@@ -39,13 +41,14 @@ def beat(
         record=record,
         tick_ms=queue.lease.tick_ms,
         lease=queue.lease.ticks,
+        spill_ms=queue.affinity.spill_ms,
     )
     return Call(script, fixed_keys(script, queue.keys), [*args, *vouched], _read_beaten)
 
 
 def _read_beaten(raw: Any) -> Beaten:
-    standing, dead, due = raw
-    return Beaten(Standing(standing), [name.decode() for name in dead], bool(due))
+    standing, dead, due, spill = raw
+    return Beaten(Standing(standing), [name.decode() for name in dead], bool(due), [name.decode() for name in spill])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +83,13 @@ def promote(queue: Queue, consumer: str) -> Call[int]:
     """Issue up to `REAPED` delayed jobs that are due; says how many there were."""
     script = load("promote")
     args = script.arguments(consumer=consumer, most=REAPED, **settling(queue))
+    return Call(script, fixed_keys(script, queue.keys), args, int)
+
+
+def spill(queue: Queue, consumer: str, place: str) -> Call[int]:
+    """Give up to `REAPED` jobs that wait too long at a place to all workers; says how many entries it took there."""
+    script = load("spill")
+    args = script.arguments(
+        consumer=consumer, place=place, spill_ms=queue.affinity.spill_ms, most=REAPED, **settling(queue)
+    )
     return Call(script, fixed_keys(script, queue.keys), args, int)

@@ -49,6 +49,7 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         first=first,
         count=len(jobs),
         client_ms=queue.lifetimes.client_ms,
+        home_ms=queue.affinity.home_ms,
         backlog=queue.limits.backlog_jobs,
         blob=queue.keys.blob_prefix,
     )
@@ -69,6 +70,7 @@ def _job_arguments(job: Job, large: int) -> tuple[Arg, ...]:
         job.expires_ms,
         job.ttl_ms,
         1 if len(job.args) > large else 0,
+        job.key,
     )
 
 

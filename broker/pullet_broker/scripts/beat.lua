@@ -1,28 +1,43 @@
 -- beat: a worker shows that it lives; about once a second one caller also makes a tick for all.
--- KEYS     config workers beats missed tick cancelled delayed LANES
--- ARGV     schema consumer number record tick_ms lease ...
+-- KEYS     config workers beats missed tick cancelled delayed places LANES
+-- ARGV     schema consumer number record tick_ms lease spill_ms ...
 --          then consumers that the caller vouches for
 --          number: the caller's own counter, 0 to register, '' for a watcher (it makes ticks and takes nothing);
 --          record: who the worker is, when that is new, else ''; lease: ticks without a new beat until death
--- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1}      OK | STRANGER | SCHEMA
--- USES     schema groups entry
+-- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1, places to spill}      OK | STRANGER | SCHEMA
+--          to spill: nobody works there any more, or a job has waited there for spill_ms (which a pause does not count)
+-- USES     schema groups entry place
 -- OOM      allow
 -- ATOMIC   a look must be a write of the same step: where beats cannot be written, no time passes for anybody
-local lease = positive(arg.lease)
-if not (lease and positive(arg.tick_ms)) then
+local lease, spill_ms = positive(arg.lease), whole(arg.spill_ms)
+if not (lease and spill_ms and positive(arg.tick_ms)) then
   return redis.error_reply('PULLET beat: the arguments do not have the expected form')
 end
-if not same_schema() then return {'SCHEMA', {}, 0} end
+if not same_schema() then return {'SCHEMA', {}, 0, {}} end
+
+-- The lane of a place may be made again after it ended. Its ids go on from a number that no earlier one of the same
+-- millisecond had: a late outcome must not meet another job's entry.
+local function settle_at(lane)
+  local fresh = redis.call('EXISTS', lane) == 0
+  make_groups()
+  if fresh then
+    local time = redis.call('TIME') -- not now(): milliseconds and the rest must be of one moment
+    local ms, us = time[1] * 1000 + math.floor(time[2] / 1000), time[2] % 1000
+    redis.call('XSETID', lane, string.format('%d-%d', ms, (us + 1) * 1000000))
+  end
+  redis.call('XGROUP', 'CREATECONSUMER', lane, 'workers', arg.consumer)
+  redis.call('SADD', key.places, lane:sub(#at_key('') + 1))
+end
 if arg.number ~= '' then
   -- A consumer that was reaped never comes back under its old name, however late it beats.
   local known = redis.call('HEXISTS', key.workers, arg.consumer) == 1
-  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0} end
-  if arg.number == '0' then make_groups() end
+  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0, {}} end
+  if arg.number == '0' and key.lane[6] then settle_at(key.lane[6]) elseif arg.number == '0' then make_groups() end
   if arg.record ~= '' then redis.call('HSET', key.workers, arg.consumer, arg.record) end
   redis.call('HSET', key.beats, arg.consumer, arg.number)
 end
 for i = rest, #ARGV do redis.call('HDEL', key.missed, ARGV[i]) end
-if not redis.call('SET', key.tick, arg.consumer, 'NX', 'PX', arg.tick_ms) then return {'OK', {}, 0} end
+if not redis.call('SET', key.tick, arg.consumer, 'NX', 'PX', arg.tick_ms) then return {'OK', {}, 0, {}} end
 
 local function hash(name)
   local flat, out = redis.call('HGETALL', name), {}
@@ -32,7 +47,7 @@ end
 local registered = {}
 for _, consumer in ipairs(redis.call('HKEYS', key.workers)) do registered[consumer] = lease end
 -- Entries can be delivered to a consumer after it was reaped. It never registers again, so two looks are enough.
-for _, lane in ipairs(key.lane) do
+for _, lane in ipairs(all_lanes()) do
   local summary = redis.pcall('XPENDING', lane, 'workers')
   for _, row in ipairs(not summary.err and summary[4] or {}) do
     if not registered[row[1]] then registered[row[1]] = 2 end
@@ -55,4 +70,10 @@ if redis.call('EXISTS', key.cancelled) == 1 then
   redis.call('ZREMRANGEBYSCORE', key.cancelled, '-inf', now() - 86400000)
 end
 local due = redis.call('ZCOUNT', key.delayed, '-inf', now()) > 0 and 1 or 0
-return {'OK', dead, due}
+local spill, latest = {}, string.format('%d', now() - spill_ms)
+local paused = redis.call('HEXISTS', key.config, 'paused') == 1
+for _, place in ipairs(places()) do
+  local lane = at_key(place)
+  if not is_inhabited(lane) or not paused and #waiting(lane, latest, 1) > 0 then spill[#spill + 1] = place end
+end
+return {'OK', dead, due, spill}

@@ -1,19 +1,20 @@
 -- cycle: commit what a worker has finished and take what it runs next.
 -- KEYS     config workers cancelled stats LANES
--- ARGV     schema consumer want alone yields high_first reply inbox blob inline ttl ...
+-- ARGV     schema consumer want alone yields high_first home_ms reply inbox blob inline ttl ...
 --          then for each outcome: lane entry id client ttl_ms large reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
 --          yields: 1 to take nothing while a suspect waits;
---          lane: 1 to 5; ttl_ms 0: the default; large: 1 when the arguments are in a blob
+--          lane: 1 to 5, or 6 for that of the worker's place; ttl_ms 0: the default;
+--          large: 1 when the arguments are in a blob
 -- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
---          dropped: jobs settled here as cancelled or expired: there may be more to take
--- USES     schema entry settle
+--          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more
+-- USES     schema entry settle reissue settle_in
 -- OOM      allow
 -- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
 local WIDTH = 7
 local want = whole(arg.want)
-if not (want and can_settle()) or (#ARGV - rest + 1) % WIDTH ~= 0 then
+if not (want and positive(arg.home_ms) and can_settle()) or (#ARGV - rest + 1) % WIDTH ~= 0 then
   return redis.error_reply('PULLET cycle: the arguments do not have the expected form')
 end
 for i = rest, #ARGV, WIDTH do
@@ -43,7 +44,8 @@ local function leave(status, entries, dropped)
 end
 if want == 0 then return leave('OK') end
 if redis.call('HEXISTS', key.workers, arg.consumer) == 0 then return leave('STRANGER') end
-if redis.call('HEXISTS', key.config, 'paused') == 1 then return leave('PAUSED') end
+local config = redis.call('HMGET', key.config, 'paused', 'keyed')
+if config[1] then return leave('PAUSED') end
 
 local entries, dropped, lost_group = {}, 0, false
 local function take(number, most)
@@ -54,10 +56,16 @@ local function take(number, most)
   for _, entry in ipairs(found[1][2]) do
     local flat = entry[2]
     local word = (tombs and is_cancelled(field(flat, 'id') or '') and 'cancelled') or (expired(flat) and 'expired')
-    if word then
+    local away = not word and number ~= 2 and number ~= 6 and elsewhere(flat)
+    if word or away then
       redis.call('XACK', lane, 'workers', entry[1])
-      settle_as(word, lane, entry[1], flat, arg.consumer)
       dropped = dropped + 1
+    end
+    if word then
+      settle_as(word, lane, entry[1], flat, arg.consumer)
+    elseif away then
+      reissue(away, flat, entry[1], {})
+      redis.call('XDEL', lane, entry[1])
     else
       entries[#entries + 1] = {number, entry[1], flat}
     end
@@ -72,7 +80,10 @@ elseif arg.yields == '1' and redis.call('XLEN', key.lane[2]) > 0 then
   local summary = redis.pcall('XPENDING', key.lane[2], 'workers')
   if not summary.err and redis.call('XLEN', key.lane[2]) > summary[1] then return leave('OK') end
 end
-for _, number in ipairs(arg.high_first == '1' and {3, 1, 4, 5} or {1, 3, 4, 5}) do
-  if #entries < want then take(number, want - #entries) end
+-- The jobs of a place come before normal ones, which anybody may take, but every fourth time after them: neither
+-- starves.
+for _, number in ipairs(arg.high_first == '1' and {3, 1, 4, 6, 5} or {1, 3, 6, 4, 5}) do
+  local empty = number == 6 and not (key.lane[6] and config[2]) -- most queues have never seen a key
+  if #entries < want and not empty then take(number, want - #entries) end
 end
 return leave(lost_group and 'NOGROUP' or 'OK', entries, dropped)

@@ -1,17 +1,26 @@
 -- give_back: return jobs that were taken but not started, so that another worker has them at once.
 -- KEYS     cancelled stats LANES
--- ARGV     consumer reply inbox blob inline ttl ...
+-- ARGV     consumer spill_ms reply inbox blob inline ttl ...
 --          then for each job: lane entry      (at most 100)
 -- RETURNS  how many were issued again
 -- USES     entry settle reissue
 -- OOM      allow
 -- ATOMIC   the job must be in exactly one live entry. A suspect stays one; the others go where they are read first
-local sane = can_settle() and (#ARGV - rest + 1) % 2 == 0
+-- A job with a key returns to its place, unless it was first issued more than spill_ms ago: then anybody may run it.
+local spill_ms = whole(arg.spill_ms)
+local sane = spill_ms and can_settle() and (#ARGV - rest + 1) % 2 == 0
 for i = rest, sane and #ARGV or 0, 2 do
   sane = sane and key.lane[whole(ARGV[i])] and is_entry_id(ARGV[i + 1])
 end
 if not sane then
   return redis.error_reply('PULLET give_back: the arguments do not have the expected form')
+end
+local function give(number, lane, entry, flat)
+  local place = number ~= 2 and place_lane(flat)
+  if not place then return reissue(number == 2 and lane or key.lane[1], flat, entry, {}) end
+  local since = whole(field(flat, 'since')) or tonumber(entry:match('^%d+'))
+  local waited = field(flat, 'spilled') or since + spill_ms <= now()
+  reissue(waited and key.lane[1] or place, flat, entry, waited and {spilled = 1} or {})
 end
 local given = 0
 for i = rest, #ARGV, 2 do
@@ -22,7 +31,7 @@ for i = rest, #ARGV, 2 do
     if is_cancelled(field(flat, 'id') or '') then
       settle_as('cancelled', lane, entry, flat, arg.consumer)
     else
-      reissue(number == 2 and lane or key.lane[1], flat, entry, {})
+      give(number, lane, entry, flat)
       redis.call('XDEL', lane, entry)
       given = given + 1
     end

@@ -1,9 +1,9 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     workers cancelled stats dead LANES
+-- KEYS     workers cancelled stats dead places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
--- USES     entry settle reissue bury
+-- USES     entry settle reissue bury place
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
 local most, max_crashes, blame = positive(arg.most), positive(arg.max_crashes), arg.blame == '1'
@@ -13,8 +13,7 @@ end
 redis.call('HDEL', key.workers, arg.consumer)
 
 local issued, buried, left = 0, 0, most
-local function recover(number, entry, flat)
-  local lane = key.lane[number]
+local function recover(lane, entry, flat)
   local crashes = (whole(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
   if is_cancelled(field(flat, 'id') or '') then
     settle_as('cancelled', lane, entry, flat, arg.consumer)
@@ -27,17 +26,17 @@ local function recover(number, entry, flat)
     return
   end
   local changes = {attempt = (whole(field(flat, 'attempt')) or 1) + 1, crashes = crashes}
-  reissue(key.lane[(blame or number == 2) and 2 or 1], flat, entry, changes)
+  reissue(key.lane[(blame or lane == key.lane[2]) and 2 or 1], flat, entry, changes)
   redis.call('XDEL', lane, entry)
   issued = issued + 1
 end
 
-for number, lane in ipairs(key.lane) do
+for _, lane in ipairs(all_lanes()) do
   local pending = left > 0 and redis.pcall('XPENDING', lane, 'workers', '-', '+', left, arg.consumer) or {}
   if pending.err then pending = {} end
   for _, row in ipairs(pending) do
     local flat = read_entry(lane, row[1])
-    if redis.call('XACK', lane, 'workers', row[1]) == 1 and flat then recover(number, row[1], flat) end
+    if redis.call('XACK', lane, 'workers', row[1]) == 1 and flat then recover(lane, row[1], flat) end
     left = left - 1
   end
 end

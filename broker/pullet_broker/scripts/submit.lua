@@ -1,18 +1,20 @@
 -- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
--- KEYS     config delayed parked client inbox LANES
--- ARGV     schema me link first count client_ms backlog blob ...
---          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large
+-- KEYS     config delayed parked client inbox places LANES
+-- ARGV     schema me link first count client_ms home_ms backlog blob ...
+--          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key
 --          me: the client's id; link: how often it has connected; first: number of the first job;
---          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go to a blob
+--          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go
+--          to a blob; key '': none. A job with a key goes to the place where its key lives, if it lives anywhere
 -- RETURNS  {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
--- USES     schema groups entry
+-- USES     schema groups entry reissue
 -- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
 -- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
 -- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
 -- now have been given to other jobs.
-local WIDTH = 9
+local WIDTH = 10
 local first, count, link = whole(arg.first), whole(arg.count), whole(arg.link)
-if not (first and count and link and positive(arg.client_ms) and whole(arg.backlog)) or #ARGV ~= rest - 1 + count * WIDTH then
+local sane = first and count and link and positive(arg.client_ms) and positive(arg.home_ms) and whole(arg.backlog)
+if not sane or #ARGV ~= rest - 1 + count * WIDTH then
   return redis.error_reply('PULLET submit: the arguments do not have the expected form')
 end
 for i = rest, #ARGV, WIDTH do
@@ -44,11 +46,14 @@ end
 if count == 0 then return leave('OK') end
 if first > mark + 1 then return leave('GAP') end
 
-local limit = whole(redis.call('HGET', key.config, 'backlog') or '') or tonumber(arg.backlog)
+local config = redis.call('HMGET', key.config, 'backlog', 'keyed')
+local limit = whole(config[1] or '') or tonumber(arg.backlog)
 local backlog = redis.call('HLEN', key.parked)
 for _, lane in ipairs(key.lane) do backlog = backlog + redis.call('XLEN', lane) end
+for _, place in ipairs(config[2] and redis.call('SMEMBERS', key.places) or {}) do
+  backlog = backlog + redis.call('XLEN', at_key(place))
+end
 
-local lanes = {high = key.lane[3], normal = key.lane[4], low = key.lane[5]}
 local function accept(i)
   local id, large = ARGV[i], ARGV[i + 8] == '1'
   local delay, expires, ttl = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])
@@ -57,9 +62,9 @@ local function accept(i)
     redis.call('SET', arg.blob .. id, args)
     args = ''
   end
-  local lane = lanes[ARGV[i + 4]] or key.lane[4]
-  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 then
-    redis.call('XADD', lane, '*', 'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3])
+  local name = ARGV[i + 9]
+  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 and name == '' then
+    redis.call('XADD', key.lane[4], '*', 'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3])
     return
   end
   local flat = {'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3]}
@@ -68,11 +73,16 @@ local function accept(i)
   if large then add('blob', '1') end
   if ttl > 0 then add('ttl', ARGV[i + 7]) end
   if expires > 0 then add('expires', string.format('%d', now() + expires)) end
+  if name ~= '' then
+    add('key', name)
+    redis.call('PEXPIRE', home_key(name), arg.home_ms)
+    if not config[2] then redis.call('HSET', key.config, 'keyed', 1); config[2] = '1' end
+  end
   if delay > 0 then
     redis.call('HSET', key.parked, id, cmsgpack.pack(flat))
     redis.call('ZADD', key.delayed, now() + delay, id)
   else
-    redis.call('XADD', lane, '*', unpack(flat))
+    redis.call('XADD', home(flat), '*', unpack(flat))
   end
 end
 

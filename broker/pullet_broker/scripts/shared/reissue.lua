@@ -19,8 +19,19 @@ local function reissue(lane, flat, entry, changes)
   redis.call('XADD', lane, '*', unpack(changed(flat, entry, changes)))
 end
 
--- The lane that a job was submitted to.
-local homes = {high = 3, normal = 4, low = 5}
-local function home(flat)
-  return key.lane[homes[field(flat, 'lane') or 'normal'] or 4]
+-- The lane of a job's priority, from which any worker takes it.
+local function common_lane(flat)
+  local name = field(flat, 'lane')
+  return key.lane[name == 'high' and 3 or name == 'low' and 5 or 4]
 end
+
+-- The lane of the place where the job's key lives, as long as that place is there; nil for a job without a key.
+local function place_lane(flat)
+  local name = #flat > 10 and field(flat, 'key') -- the first ten fields are always there and never a key
+  local place = name and redis.pcall('GET', home_key(name))
+  local lane = type(place) == 'string' and at_key(place)
+  return lane and redis.call('EXISTS', lane) == 1 and lane or nil
+end
+
+-- The lane to which a job belongs.
+local function home(flat) return place_lane(flat) or common_lane(flat) end
