@@ -42,6 +42,7 @@ import msgpack
 
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
 from pullet_broker.extensions import BUILDERS, Unsupported, lower
+from pullet_broker.parts import LARGE, Buffer
 
 MAX = 8 * 1024 * 1024
 """The default limit of one encoded value, in bytes."""
@@ -50,14 +51,13 @@ DEPTH = 511
 """How deep the packer goes."""
 
 _TOO_DEEP = f"it is nested deeper than {DEPTH}, or contains itself"
-_BUFFER = 64 * 1024
 _CANNOT_ENCODE = (TypeError, ValueError, ArithmeticError, BufferError, RuntimeError)
 _CANNOT_DECODE = (*_CANNOT_ENCODE, LookupError, AssertionError, msgpack.UnpackException)
 # The first byte of a mark, an extension with an empty payload. Where it is absent, so are marks.
 _EXT8 = 0xC7
 
 
-def encode(value: Any, *, limit: int = MAX, name: str = "value") -> bytes:
+def encode(value: Any, *, limit: int = MAX, name: str = "value") -> Buffer:
     """Pack one value. `name` is what errors call it: `result['board']`.
 
     Raises EncodeError, which says what cannot travel and where it sits, and TooLarge.
@@ -71,7 +71,7 @@ def encode(value: Any, *, limit: int = MAX, name: str = "value") -> bytes:
     return data
 
 
-def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, limit: int = MAX) -> bytes:
+def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, limit: int = MAX) -> Buffer:
     """Pack the arguments of a call. Raises as `encode` does, with places such as `args[0]['board']`."""
     try:
         data = _pack([[*args], kwargs])
@@ -87,9 +87,9 @@ def decode(data: bytes | memoryview, *, limit: int = MAX) -> Any:
     if len(data) > limit:
         raise _too_large("the value has", len(data), limit)
     try:
-        if type(data) is not bytes:
-            data = bytes(data)
-        if _EXT8 in data:
+        # To look through a view is slow, through what it is a view of is not.
+        whole = data.obj if type(data) is memoryview and type(data.obj) is bytes else data
+        if type(whole) is not bytes or _EXT8 in whole:
             return _unpack_marked(data)
         return msgpack.unpackb(data, strict_map_key=False, timestamp=3, ext_hook=_unmarked)
     except _CANNOT_DECODE as error:
@@ -113,18 +113,24 @@ def decode_call(data: bytes | memoryview, *, limit: int = MAX) -> tuple[tuple[An
 _packers: list[Any] = []
 
 
-def _pack(value: Any) -> bytes:
+def _pack(value: Any) -> Buffer:
+    """What is large stays in the buffer of its packer, which nobody uses again."""
     try:
         packer = _packers.pop()
     except IndexError:
-        packer = msgpack.Packer(default=lower, strict_types=True, buf_size=_BUFFER)
-    data: bytes = packer.pack(value)
-    if len(data) < _BUFFER:
-        _packers.append(packer)
+        packer = msgpack.Packer(default=lower, strict_types=True, buf_size=LARGE, autoreset=False)
+    packer.pack(value)
+    view: memoryview = packer.getbuffer()
+    if len(view) > LARGE:
+        return view
+    data = bytes(view)
+    view.release()
+    packer.reset()
+    _packers.append(packer)
     return data
 
 
-def _unpack_marked(data: bytes) -> Any:
+def _unpack_marked(data: Buffer) -> Any:
     reader = _Reader()
     value = msgpack.unpackb(data, strict_map_key=False, timestamp=3, ext_hook=reader.mark, list_hook=reader.sequence)
     if reader.open:

@@ -15,6 +15,7 @@
     +-- ClientClosed                submit after close, or close before the answer
     +-- EngineFailed                the engine's constructor raised
     +-- PoolMissing                 the queue has no pool on this cluster, or not any more
+    +-- RayMissing                  this needs Ray, and the process has none           (also RuntimeError)
     +-- JobError                    how a job ended when it did not end with a value
         +-- RemoteError             the engine raised an exception that is not rebuilt here
         +-- UnknownMethod           the engine has no such method    (also AttributeError)
@@ -109,6 +110,10 @@ class EngineFailed(PulletError):
 
 class PoolMissing(PulletError):
     """The queue has no pool on this cluster, or it has ended."""
+
+
+class RayMissing(PulletError, RuntimeError):
+    """This needs Ray, and the process is not connected to a Ray cluster, or not in a way that serves."""
 
 
 class JobError(PulletError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pullet_broker.errors import DecodeError
+from pullet_broker.parts import Buffer
 
 PRIORITY_LANES = ("low", "normal", "high")
 
@@ -34,7 +35,7 @@ class Job:
 
     id: str
     method: str
-    args: bytes
+    args: Buffer
     opts: str = ""
     lane: str = "normal"
     delay_ms: int = 0

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError
@@ -19,6 +18,7 @@ from redis.retry import Retry
 
 from pullet_broker.address import Address
 from pullet_broker.errors import PulletError, ServerError, ServerFull, ServerRefused, ServerUnavailable
+from pullet_broker.parts import pack
 from pullet_broker.scripting import Arg, Call
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Link:
     def send(self, *commands: Sequence[Arg]) -> None:
         """Write commands without waiting for their replies; read one `receive()` for each."""
         self.open()
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        packed = [part for command in commands for part in pack(command)]
         try:
             self._connection.send_packed_command(packed, check_health=False)
         except (redis.RedisError, OSError) as error:

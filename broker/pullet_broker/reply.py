@@ -14,7 +14,9 @@ from typing import Any
 
 from pullet_broker.codec import decode, encode
 from pullet_broker.errors import DecodeError
+from pullet_broker.parts import LARGE, Buffer, Parts
 
+HEAD_LIMIT = 1_000
 TEXT_LIMIT = 8_000
 TRACEBACK_LIMIT = 32_000
 FAILURE_LIMIT = 256_000
@@ -28,7 +30,7 @@ class Reply:
     attempt: int
     worker: str
     run_us: int
-    payload: bytes
+    payload: Buffer
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,18 @@ class Failure:
     """raised: by the engine; method, unreadable, too_large, unencodable: by the worker in its name."""
 
 
-def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: bytes) -> bytes:
-    return b"%s %d %s %d\n%s" % (outcome.encode(), attempt, worker.encode(), run_us, payload)
+def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Buffer) -> bytes | Parts:
+    """As an argument of a script: a large payload stays where it is."""
+    head = b"%s %d %s %d\n" % (outcome.encode(), attempt, worker.encode(), run_us)
+    return b"%s%s" % (head, payload) if len(payload) <= LARGE else (head, payload)
 
 
 def read_reply(raw: bytes) -> Reply:
     """Raises `DecodeError` for bytes that no worker and no script of ours wrote."""
-    head, separator, payload = raw.partition(b"\n")
-    words = head.split(b" ")
-    if not separator or len(words) != 4 or max(len(words[1]), len(words[3])) > 18:
+    end = raw.find(b"\n", 0, HEAD_LIMIT)
+    words = raw[: max(end, 0)].split(b" ")
+    payload = raw[end + 1 :] if len(raw) <= LARGE else memoryview(raw)[end + 1 :]
+    if end < 0 or len(words) != 4 or max(len(words[1]), len(words[3])) > 18:
         raise DecodeError(f"not a reply: {raw[:60]!r}")
     try:
         return Reply(words[0].decode(), int(words[1]), words[2].decode(), int(words[3]), payload)
@@ -61,7 +66,7 @@ def read_reply(raw: bytes) -> Reply:
         raise DecodeError(f"not a reply: {raw[:60]!r}") from None
 
 
-def pack_failure(failure: Failure) -> bytes:
+def pack_failure(failure: Failure) -> Buffer:
     """Encode a failure; args that cannot travel are replaced by the text."""
     fields = {
         "type_name": _sendable(failure.type_name, TEXT_LIMIT),
@@ -80,7 +85,7 @@ def _sendable(text: str, most: int) -> str:
     return text[:most].encode("utf-8", "backslashreplace").decode()
 
 
-def read_failure(payload: bytes) -> Failure:
+def read_failure(payload: Buffer) -> Failure:
     """Raises `DecodeError` when the payload is not a failure."""
     fields = decode(payload)
     if not isinstance(fields, dict) or set(fields) != {"type_name", "text", "args", "traceback", "kind"}:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from pullet import bridge
 from pullet.core import CLOSE_S, Core, shared_core
 from pullet.future import Future
 from pullet.method import Methods
@@ -110,13 +111,15 @@ class Client(Generic[E]):
         self.close(wait=error is None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _connect_again, (self._engine, self._queue, self._address, self._options)
+        there = bridge.installed()
+        reopen = there.reopen if there else connect_again
+        return reopen, (self._engine, self._queue, self._address, self._options)
 
     def __repr__(self) -> str:
         return f"<pullet.Client of {self._queue.name!r} at {self._address}>"
 
 
-def _connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:
+def connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:
     """A client in the process that unpickles it: all of one queue share a core."""
     client: Client[Any] = Client.__new__(Client)
     client._engine, client._queue, client._address, client._options = engine, queue, address, options

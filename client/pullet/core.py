@@ -17,11 +17,13 @@ from pullet.outbox import Pending
 from pullet.receiver import Receiver
 from pullet.resolve import resolve
 from pullet.sender import Sender
+from pullet.waiting import PATIENCE_S, lend_during
 from pullet_broker.address import Address
 from pullet_broker.errors import ClientClosed, JobLost, PulletError
 from pullet_broker.job import new_job_id
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import cancel
+from pullet_broker.parts import Buffer
 from pullet_broker.settings import Queue
 
 CLOSE_S = 5.0
@@ -48,7 +50,7 @@ class Core:
         self._receiver.on_doubt = self._sender.check_mark
         self._started = False
 
-    def submit(self, method: str, payload: bytes, options: Options) -> Future[Any]:
+    def submit(self, method: str, payload: Buffer, options: Options) -> Future[Any]:
         job = options.job(new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel)
         item = Pending(job, future, keep=options.keep is not False)
@@ -69,7 +71,10 @@ class Core:
                 self._started = True
 
     def flush(self, timeout: float | None) -> bool:
-        return self._sender.flush(timeout)
+        if self._sender.flush(PATIENCE_S if timeout is None else min(timeout, PATIENCE_S)):
+            return True
+        left = None if timeout is None else max(0.0, timeout - PATIENCE_S)
+        return left != 0 and lend_during(lambda: self._sender.flush(left))
 
     def close(self, wait: bool) -> None:
         with self._lock:

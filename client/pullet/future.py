@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
+
+from pullet import bridge
+from pullet.waiting import PATIENCE_S, Waiters, time_left
+from pullet_broker.errors import RayMissing
 
 R = TypeVar("R")
 
@@ -28,6 +33,47 @@ class Future(concurrent.futures.Future[R]):
         self.run_s: float | None = None
         """Seconds that the engine's method ran."""
         self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
+        self._waiters = Waiters()
+
+    def result(self, timeout: float | None = None) -> R:
+        """The value, or raises what went wrong; `TimeoutError` after `timeout` seconds.
+
+        In a Ray task a wait of more than some 50 ms gives the task's CPU to others until the outcome is here.
+        """
+        started = time.monotonic()
+        try:
+            return super().result(_patience(timeout))
+        except concurrent.futures.TimeoutError:
+            pass  # the wait's, or the engine's own, which is raised below
+        return super().result(self._wait(started, timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What `result` would raise, or None. Waits as `result` does."""
+        started = time.monotonic()
+        try:
+            return super().exception(_patience(timeout))
+        except concurrent.futures.TimeoutError:
+            pass
+        return super().exception(self._wait(started, timeout))
+
+    def ref(self) -> Any:
+        """A `ray.ObjectRef` of the outcome: for `ray.get`, which raises what `result` would, for `ray.wait`, and as an
+        argument of Ray tasks, which then get the value. Each call makes an object of its own: share the reference.
+
+        Raises `RayMissing` in a process that is not connected to Ray.
+        """
+        found = bridge.find()
+        if found is None:
+            raise RayMissing(
+                "ref() needs Ray, and this process has not loaded it: call ray.init(), or use result(); if Ray is "
+                "running here, import pullet_workers first"
+            )
+        return found.ref(self)
+
+    def _wait(self, started: float, timeout: float | None) -> float | None:
+        """Wait so that the time can be lent; returns what is left of `timeout`."""
+        concurrent.futures.wait([self], time_left(started, timeout))
+        return None if timeout is None else 0
 
     def __await__(self) -> Generator[Any, None, R]:
         return asyncio.wrap_future(self).__await__()
@@ -55,3 +101,7 @@ class Future(concurrent.futures.Future[R]):
             "cancelled" if self.cancelled() else "done" if self.done() else "accepted" if self.accepted else "sending"
         )
         return f"<pullet.Future {self.job_id} {state}>"
+
+
+def _patience(timeout: float | None) -> float:
+    return PATIENCE_S if timeout is None or timeout > PATIENCE_S else timeout

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pullet_broker.job import Job, lane_of
 from pullet_broker.keys import check_length
+from pullet_broker.parts import Buffer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Options:
         if self.key is not None:
             check_length("key", self.key)
 
-    def job(self, job_id: str, method: str, args: bytes) -> Job:
+    def job(self, job_id: str, method: str, args: Buffer) -> Job:
         """A job with these options."""
         if self is DEFAULT:
             return Job(job_id, method, args)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 from pullet.future import Future
+from pullet.waiting import PATIENCE_S
 
 R = TypeVar("R")
 
@@ -140,7 +141,11 @@ class _AsDone(_Flight[R]):
         future.add_done_callback(self._done.put)  # type: ignore[arg-type]
 
     def next(self) -> Future[R]:
-        future = self._done.get()
+        try:
+            future = self._done.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            concurrent.futures.wait(self._open, return_when=concurrent.futures.FIRST_COMPLETED)
+            future = self._done.get()
         self._open.discard(future)
         return future
 

@@ -187,6 +187,7 @@ def start_local_ray(cpus: float, log_to_driver: bool = True) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
+        address="local",  # a cluster that somebody started on this machine is not meant
         num_cpus=max(os.cpu_count() or 1, int(cpus + 0.999)),
         include_dashboard=False,
         logging_level=logging.ERROR,

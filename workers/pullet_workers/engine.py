@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pullet_broker.codec import decode_call, encode
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
 from pullet_broker.job import Entry
+from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Limits
 
@@ -25,7 +26,7 @@ Factory = Callable[[], Any]
 class Done:
     """How one attempt went. `reply` is ready to commit; `error` is what was raised, if anything."""
 
-    reply: bytes
+    reply: bytes | Parts
     error: BaseException | None
     run_s: float
 
@@ -86,7 +87,7 @@ class Engine:
         run_s = time.perf_counter() - started
         return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s)
 
-    def _pack(self, outcome: str, entry: Entry, run_s: float, payload: bytes) -> bytes:
+    def _pack(self, outcome: str, entry: Entry, run_s: float, payload: Buffer) -> bytes | Parts:
         return pack_reply(outcome, entry.attempt, self._worker, int(run_s * 1e6), payload)
 
 

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from typing import Any
 
 import ray
-import ray.cloudpickle as cloudpickle
 
 from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import describe
 from pullet_workers.runner import Runner
+from pullet_workers.shipping import build
 from pullet_workers.spec import PoolSpec
 
 LOOK_S = 3.0
@@ -34,7 +34,7 @@ class Host:
         self._runner = Runner(
             spec.queue,
             spec.address,
-            lambda: cloudpickle.loads(spec.engine)(),
+            lambda: build(spec.engine),
             name=name,
             about={"node": self._node, "actor": context.get_actor_id()},
             on_ready=lambda: self._ready.set_result(None),

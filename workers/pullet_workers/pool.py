@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
-import ray.cloudpickle as cloudpickle
 
 from pullet import Client
 from pullet.connecting import queue_name
@@ -20,8 +19,8 @@ from pullet_broker.errors import PoolMissing, ServerRefused
 from pullet_broker.inspection import inspect_server
 from pullet_broker.settings import Queue
 from pullet_workers.cluster import connect_to_ray
-from pullet_workers.engine import resolve_factory
 from pullet_workers.keeper import KeeperHandle
+from pullet_workers.shipping import pack
 from pullet_workers.spec import PoolSpec, Scale, WorkerOptions
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Pool(Client[E]):
             spec = PoolSpec(
                 queue=settings,
                 address=self._find_server(redis, settings.name, detached),
-                engine=_pickled(engine),
+                engine=pack(engine),
                 scale=scale,
                 worker=options,
                 owner=f"{ray.get_runtime_context().get_job_id()}:{uuid.uuid4().hex}",
@@ -231,9 +230,3 @@ def _shared_address(spec: PoolSpec, named: Address | None) -> Address:
             named,
         )
     return spec.address
-
-
-def _pickled(engine: Callable[..., Any] | str) -> bytes:
-    factory = (lambda: resolve_factory(engine)()) if isinstance(engine, str) else engine
-    data: bytes = cloudpickle.dumps(factory)  # pyright: ignore[reportPrivateImportUsage]
-    return data

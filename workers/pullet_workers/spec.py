@@ -110,7 +110,7 @@ class PoolSpec:
     queue: Queue
     address: Address
     engine: bytes = field(repr=False)
-    """The engine, pickled by value: only the workers open it."""
+    """The engine, as `shipping.pack` made it: only the workers open it."""
     scale: Scale
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     owner: str | None = None

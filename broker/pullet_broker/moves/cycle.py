@@ -10,6 +10,7 @@ from typing import Any
 from pullet_broker.job import Entry, read_entry
 from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
+from pullet_broker.parts import Parts
 from pullet_broker.scripting import Arg, Call, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
 
@@ -36,7 +37,7 @@ class Outcome:
     """A finished entry and its reply, ready to commit."""
 
     entry: Entry
-    reply: bytes
+    reply: bytes | Parts
 
 
 @dataclass(frozen=True, slots=True)

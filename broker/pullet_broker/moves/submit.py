@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pullet_broker.job import Job
+from pullet_broker.parts import LARGE
 from pullet_broker.scripting import Arg, Call, load
 from pullet_broker.settings import SCHEMA, Queue
 
@@ -63,7 +64,7 @@ def _job_arguments(job: Job, large: int) -> tuple[Arg, ...]:
     return (
         job.id,
         job.method,
-        job.args,
+        job.args if len(job.args) <= LARGE else (job.args,),
         job.opts,
         job.lane,
         job.delay_ms,
