@@ -12,13 +12,14 @@
     numpy.ndarray (memmap)                      ndarray, READ-ONLY, over the received bytes; `.copy()` to write
     numpy scalars                               itself; numpy.str_ and numpy.bytes_ as str and bytes
     bytearray, memoryview                       bytes
-    namedtuple                                  tuple
+    namedtuple                                  tuple; itself where an annotation names it
     OrderedDict, defaultdict, Counter           dict
     other subclasses of str, int, float, list,
     tuple, dict, set, bytes, UUID, Decimal      the base type
     msgpack timestamp (from other writers)      aware datetime in UTC
     subclasses of datetime, date, time, ...     EncodeError
-    Enum (IntEnum and StrEnum too), dataclass,
+    dataclass, pydantic and msgspec models      dict of the fields; itself where an annotation names it (`annotated`)
+    Enum (IntEnum and StrEnum too)              its value; itself where an annotation names it
     any other class                             EncodeError
     arrays of objects, records, long doubles    EncodeError
 
@@ -42,6 +43,7 @@ import msgpack
 
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
 from pullet_broker.extensions import BUILDERS, Unsupported, lower
+from pullet_broker.models import is_model, plain
 from pullet_broker.parts import LARGE, Buffer
 
 MAX = 8 * 1024 * 1024
@@ -226,3 +228,5 @@ def _parts(place: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{place}[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, (set, frozenset)):
         yield from ((f"{place}, an item", part) for part in value)
+    elif is_model(type(value)) and isinstance(fields := plain(value), dict):
+        yield from ((f"{place}.{name}", part) for name, part in fields.items())

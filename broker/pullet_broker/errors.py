@@ -12,7 +12,7 @@
     +-- DecodeError                 bytes that are not a value       (also ValueError)
     +-- TooLarge                    arguments or a result over the limit       (also ValueError)
     +-- QueueFull                   the queue's backlog limit is reached
-    +-- ClientClosed                submit after close, or close before the answer
+    +-- ClientClosed                submit after close, or close before the answer (also RuntimeError)
     +-- EngineFailed                the engine's constructor raised
     +-- PoolMissing                 the queue has no pool on this cluster, or not any more
     +-- RayMissing                  this needs Ray, and the process has none           (also RuntimeError)
@@ -100,7 +100,7 @@ class QueueFull(PulletError):
     """The queue's backlog limit is reached; this job was not accepted."""
 
 
-class ClientClosed(PulletError):
+class ClientClosed(PulletError, RuntimeError):
     """The client was closed before this could be done."""
 
 

@@ -30,16 +30,16 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from enum import Enum
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 from msgpack import ExtType
+
+from pullet_broker.models import is_model, plain
 
 _DTYPE = re.compile(r"[<>|][biufcmMSU]\d{1,9}(\[\d{0,9}[A-Za-zμ]{1,7}\])?")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
@@ -63,10 +63,8 @@ def lower(value: Any) -> Any:
 
 
 def _lowering_of(cls: type) -> Callable[[Any], Any]:
-    if issubclass(cls, Enum):
-        raise Unsupported("send its .value or its .name")
-    if is_dataclass(cls):
-        raise Unsupported("send dataclasses.asdict(it) and build it again on the other side")
+    if is_model(cls):
+        return plain
     for base in cls.__mro__:
         if base in _EXACT:
             raise Unsupported(f"send a plain {base.__name__}; what this subclass adds would be lost")

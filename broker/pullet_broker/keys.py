@@ -25,6 +25,7 @@ beats            hash    consumer -> its own beat number               beat     
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
+watched          hash    job id -> clients that wait for it too        watch              settle, TTL
 stats            hash    counters                                      cycle, fail, reap  stays
 
 Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and

@@ -9,7 +9,7 @@ The words are outcome, attempt, worker and microseconds of run time, so that `re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pullet_broker.codec import decode, encode
@@ -20,6 +20,8 @@ HEAD_LIMIT = 1_000
 TEXT_LIMIT = 8_000
 TRACEBACK_LIMIT = 32_000
 FAILURE_LIMIT = 256_000
+GROUP_DEPTH = 10
+"""How deep exception groups may be nested, in what is read."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Failure:
     traceback: str
     kind: str = "raised"
     """raised: by the engine; method, unreadable, too_large, unencodable: by the worker in its name."""
+    members: list[Failure] = field(default_factory=list)
+    """What an exception group holds."""
 
 
 def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Buffer) -> bytes | Parts:
@@ -67,17 +71,27 @@ def read_reply(raw: bytes) -> Reply:
 
 
 def pack_failure(failure: Failure) -> Buffer:
-    """Encode a failure; args that cannot travel are replaced by the text."""
-    fields = {
+    """Encode a failure; args that cannot travel are replaced by the text, and members that are too large left out."""
+    for fields in (_fields(failure), _fields(failure, plain=True), _fields(failure, plain=True, members=False)):
+        try:
+            return encode(fields, limit=FAILURE_LIMIT)
+        except Exception:  # the args are the engine's objects: they may raise anything when they are looked at
+            continue
+    raise AssertionError("texts of limited length always fit")
+
+
+def _fields(failure: Failure, *, plain: bool = False, members: bool = True) -> dict[str, Any]:
+    text = _sendable(failure.text, TEXT_LIMIT)
+    fields: dict[str, Any] = {
         "type_name": _sendable(failure.type_name, TEXT_LIMIT),
-        "text": _sendable(failure.text, TEXT_LIMIT),
+        "text": text,
         "traceback": _sendable(failure.traceback[-TRACEBACK_LIMIT:], TRACEBACK_LIMIT),
         "kind": failure.kind,
+        "args": [text] if plain else failure.args,
     }
-    try:
-        return encode(fields | {"args": failure.args}, limit=FAILURE_LIMIT)
-    except Exception:  # the args are the engine's objects: they may raise anything when they are looked at
-        return encode(fields | {"args": [fields["text"]]})
+    if failure.members and members:
+        fields["members"] = [_fields(member, plain=plain) for member in failure.members]
+    return fields
 
 
 def _sendable(text: str, most: int) -> str:
@@ -87,9 +101,16 @@ def _sendable(text: str, most: int) -> str:
 
 def read_failure(payload: Buffer) -> Failure:
     """Raises `DecodeError` when the payload is not a failure."""
-    fields = decode(payload)
-    if not isinstance(fields, dict) or set(fields) != {"type_name", "text", "args", "traceback", "kind"}:
+    return _read_fields(decode(payload), GROUP_DEPTH)
+
+
+def _read_fields(fields: Any, depth: int) -> Failure:
+    if not isinstance(fields, dict) or set(fields) - {"members"} != {"type_name", "text", "args", "traceback", "kind"}:
         raise DecodeError("not a failure")
+    members = fields.get("members", [])
+    if not isinstance(members, list) or (members and depth == 0):
+        raise DecodeError("a failure that holds too much")
+    fields["members"] = [_read_fields(member, depth - 1) for member in members]
     failure = Failure(**fields)
     texts = (failure.type_name, failure.text, failure.traceback, failure.kind)
     if not all(isinstance(text, str) for text in texts) or not isinstance(failure.args, list):

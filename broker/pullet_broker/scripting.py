@@ -43,6 +43,8 @@ NAMES = (
     "survey",
     "claim",
     "spill",
+    "find",
+    "watch",
 )
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from pullet.client import Client
     from pullet.connecting import connect
     from pullet.future import Future
+    from pullet.handle import JobHandle
+    from pullet.mapping import MapOptions
     from pullet.options import Options
     from pullet.resolve import RemoteTraceback, register_error
     from pullet.results import Results
@@ -55,11 +57,13 @@ __all__ = [
     "Future",
     "JobError",
     "JobExpired",
+    "JobHandle",
     "JobLost",
     "JobUnreadable",
     "Lease",
     "Lifetimes",
     "Limits",
+    "MapOptions",
     "NameRefused",
     "Options",
     "PoolMissing",
@@ -87,6 +91,8 @@ __all__ = [
 _AT_FIRST_USE = {
     "Client": "pullet.client",
     "Future": "pullet.future",
+    "JobHandle": "pullet.handle",
+    "MapOptions": "pullet.mapping",
     "Options": "pullet.options",
     "RemoteTraceback": "pullet.resolve",
     "Results": "pullet.results",

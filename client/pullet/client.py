@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from pullet import bridge
 from pullet.core import CLOSE_S, Core, shared_core
 from pullet.future import Future
+from pullet.handle import JobHandle
+from pullet.html import table
+from pullet.mapping import MapOptions, map_calls
 from pullet.method import Methods
 from pullet.options import DEFAULT, Options
 from pullet.results import Results
@@ -17,21 +21,21 @@ from pullet_broker.codec import encode_call
 from pullet_broker.settings import Queue
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 E = TypeVar("E")
 P = ParamSpec("P")
 R = TypeVar("R")
 X = TypeVar("X")
+Y = TypeVar("Y")
+Z = TypeVar("Z")
 
-WINDOW = 1000
-"""Jobs of one `map` in flight."""
 
-
-class Client(Generic[E]):
+class Client(Executor, Generic[E]):
     """Submit method calls to the queue of an engine. Safe to share between threads and to use on an event loop.
 
-    Make one with `pullet.connect`. Closing it (or leaving its `with` block) waits for the jobs that are open.
+    Make one with `pullet.connect`. Closing it (or leaving its `with` block) waits for the jobs that are open. It is a
+    `concurrent.futures.Executor` whose functions are the methods of its engine.
     """
 
     def __init__(self, engine: Any, queue: Queue, address: Address) -> None:
@@ -46,7 +50,7 @@ class Client(Generic[E]):
         """The name of the queue."""
         return self._queue.name
 
-    @overload
+    @overload  # type: ignore[override]  # an Executor takes any function, and gives it all of its arguments
     def submit(
         self, method: Callable[Concatenate[E, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[R]: ...
@@ -63,25 +67,49 @@ class Client(Generic[E]):
         found = self._methods.find(method)
         found.check(args, kwargs)
         payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
-        return self._core.submit(found.name, payload, self._options)
+        return self._core.submit(found.name, payload, self._options, found.build)
 
+    @overload  # type: ignore[override]
+    def map(
+        self, method: Callable[Concatenate[E, X, ...], R], items: Iterable[X], /, **how: Unpack[MapOptions]
+    ) -> Results[R]: ...
+    @overload
     def map(
         self,
-        method: Callable[Concatenate[E, X, ...], R] | str,
+        method: Callable[Concatenate[E, X, Y, ...], R],
         items: Iterable[X],
+        second: Iterable[Y],
         /,
-        *,
-        ordered: bool = True,
-        window: int = WINDOW,
-        kwargs: dict[str, Any] | None = None,
-        return_exceptions: bool = False,
-    ) -> Results[R]:
+        **how: Unpack[MapOptions],
+    ) -> Results[R]: ...
+    @overload
+    def map(
+        self,
+        method: Callable[Concatenate[E, X, Y, Z, ...], R],
+        items: Iterable[X],
+        second: Iterable[Y],
+        third: Iterable[Z],
+        /,
+        **how: Unpack[MapOptions],
+    ) -> Results[R]: ...
+    @overload
+    def map(
+        self, method: str, items: Iterable[Any], /, *more: Iterable[Any], **how: Unpack[MapOptions]
+    ) -> Results[Any]: ...
+    def map(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, method: Any, items: Iterable[Any], /, *more: Iterable[Any], **how: Unpack[MapOptions]
+    ) -> Results[Any]:
         """Call `method` once for each item, at most `window` jobs in flight; results in the order of the items.
 
-        `ordered=False` yields each result as it comes. `return_exceptions=True` yields errors instead of raising.
+        With several inputs each call takes one item of each, until the shortest ends. `how`: see `pullet.MapOptions`.
+        Nothing is read from the inputs beyond the window, so they may be endless. Leaving the loop over the results
+        cancels what was submitted and not yielded.
         """
-        call = functools.partial(self.submit, method, **(kwargs or {}))
-        return Results(call, items, window=window, ordered=ordered, return_exceptions=return_exceptions)
+        return map_calls(self.submit, method, (items, *more), how)
+
+    def job(self, job_id: str) -> JobHandle:
+        """Any job of this queue by its id, whoever submitted it: its state, its result. Asks nothing yet."""
+        return JobHandle(self._core, self._queue, job_id)
 
     def options(self, **options: Any) -> Self:
         """The same client with other options for the jobs submitted through it; see `pullet.Options`."""
@@ -104,6 +132,18 @@ class Client(Generic[E]):
         else:
             self._core.close(wait)
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As that of other executors: `submit` raises from now on, and the open jobs are waited for.
+
+        With `wait` False that happens in the background. With `cancel_futures` every open job is cancelled instead:
+        one that runs already is let be, but its result is no longer waited for.
+        """
+        if wait or cancel_futures:
+            self.close(wait=not cancel_futures)
+        elif not self._shared:
+            self._core.refuse()
+            threading.Thread(target=self.close, name="pullet-closer").start()
+
     def __enter__(self) -> Self:
         return self
 
@@ -116,7 +156,17 @@ class Client(Generic[E]):
         return reopen, (self._engine, self._queue, self._address, self._options)
 
     def __repr__(self) -> str:
-        return f"<pullet.Client of {self._queue.name!r} at {self._address}>"
+        return f"<pullet.{type(self).__name__} of {self._queue.name!r} at {self._address}>"
+
+    def _repr_html_(self) -> str:
+        engine = self._methods.engine
+        rows = {
+            "engine": "any" if engine is None else engine.__qualname__,
+            "queue": self._queue.name,
+            "server": self._address,
+            "open jobs": self._core.open_jobs,
+        }
+        return table(f"pullet.{type(self).__name__}", rows)
 
 
 def connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:

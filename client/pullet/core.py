@@ -7,9 +7,11 @@ import atexit
 import os
 import threading
 import weakref
+from collections.abc import Callable
+from concurrent.futures import Future as PlainFuture
 from concurrent.futures import InvalidStateError
 from concurrent.futures import wait as wait_for_futures
-from typing import Any
+from typing import Any, TypeVar
 
 from pullet.future import Future
 from pullet.options import Options
@@ -19,12 +21,16 @@ from pullet.resolve import resolve
 from pullet.sender import Sender
 from pullet.waiting import PATIENCE_S, lend_during
 from pullet_broker.address import Address
-from pullet_broker.errors import ClientClosed, JobLost, PulletError
-from pullet_broker.job import new_job_id
+from pullet_broker.errors import ClientClosed, JobLost, PulletError, QueueFull
+from pullet_broker.job import Job, new_job_id
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import cancel
+from pullet_broker.moves.finding import watch
 from pullet_broker.parts import Buffer
+from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+
+T = TypeVar("T")
 
 CLOSE_S = 5.0
 """How long closing waits for what is on its way to the server."""
@@ -41,7 +47,7 @@ class Core:
 
     def _build(self) -> None:
         self._open: dict[bytes, Pending] = {}
-        self._closed = False
+        self._closed = self._refuses = False
         self._sender = Sender(self._queue, self._address, self._reject)
         self._receiver = Receiver(self._queue, self._address, self._sender.client, self._open)
         self._sender.on_identity = self._receiver.change_client
@@ -50,9 +56,14 @@ class Core:
         self._receiver.on_doubt = self._sender.check_mark
         self._started = False
 
-    def submit(self, method: str, payload: Buffer, options: Options) -> Future[Any]:
+    def submit(
+        self, method: str, payload: Buffer, options: Options, build: Callable[[Any], Any] | None = None
+    ) -> Future[Any]:
+        if self._refuses:
+            raise ClientClosed("submit after close; connect again", queue=self._queue.name)
         job = options.job(new_job_id(), method, payload)
-        future: Future[Any] = Future(job.id, self._cancel)
+        future: Future[Any] = Future(job.id, self._cancel, self._share)
+        future.build = build
         item = Pending(job, future, keep=options.keep is not False)
         if not self._started:
             self._start()
@@ -63,6 +74,52 @@ class Core:
             del self._open[job.id.encode()]
             raise
         return future
+
+    def attach(self, job: str) -> Future[Any]:
+        """A future of a job that anybody submitted. Its reply is left to its TTL: others may wait for it too."""
+        item = self._open.get(job.encode())
+        if item is not None:
+            return item.future
+        future: Future[Any] = Future(job, self._cancel, self._share)
+        future.accepted = True
+        if not self._started:
+            self._start()
+        item = self._open[job.encode()] = Pending(Job(job, "", b""), future, keep=True)
+        asked = self._sender.ask(watch(self._queue, job, self._sender.client))
+        asked.add_done_callback(lambda done: self._watched(item, done))
+        return future
+
+    def _watched(self, item: Pending, asked: PlainFuture[str]) -> None:
+        error = asked.exception()
+        if isinstance(error, PulletError):
+            self._reject(item, error)
+        elif asked.result() == "FULL":
+            text = "too many clients wait for this job already; wait in one of them"
+            self._reject(item, QueueFull(f"{text} (job {item.future.job_id})", job=item.future.job_id))
+
+    def give_up(self, future: Future[Any], error: PulletError) -> None:
+        """The job of this future cannot end; whoever waits for it hears why."""
+        item = self._open.get(future.job_id.encode())
+        if item is not None and item.future is future:
+            self._reject(item, error)
+
+    def _share(self, job: str) -> tuple[Queue, Address] | None:
+        """Somebody else will read the reply, so that ours is not to delete it; None when it is being read now."""
+        item = self._open.get(job.encode())
+        if item is None:
+            return None
+        item.keep = True
+        return (self._queue, self._address) if job.encode() in self._open else None
+
+    def ask(self, call: Call[T], timeout: float) -> T:
+        """Run a script, and wait for its answer: `TimeoutError` after `timeout` seconds without the server."""
+        answer: T = self._sender.ask(call).result(timeout)
+        return answer
+
+    @property
+    def open_jobs(self) -> int:
+        """Jobs without an outcome."""
+        return len(self._open)
 
     def _start(self) -> None:
         with self._lock:
@@ -76,7 +133,12 @@ class Core:
         left = None if timeout is None else max(0.0, timeout - PATIENCE_S)
         return left != 0 and lend_during(lambda: self._sender.flush(left))
 
+    def refuse(self) -> None:
+        """From now on `submit` raises; the open jobs go on."""
+        self._refuses = True
+
     def close(self, wait: bool) -> None:
+        self.refuse()
         with self._lock:
             if self._closed:
                 return

@@ -9,7 +9,10 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from pullet import bridge
+from pullet.html import seconds, table
+from pullet.travelling import pickled
 from pullet.waiting import PATIENCE_S, Waiters, time_left
+from pullet.wakeups import until_done
 from pullet_broker.errors import RayMissing
 
 R = TypeVar("R")
@@ -18,10 +21,13 @@ R = TypeVar("R")
 class Future(concurrent.futures.Future[R]):
     """What `submit` returns. Use it as any other future: `result`, `wait`, `as_completed`, `await`, `gather`.
 
-    `result()` raises what the engine raised, with the remote traceback as its cause.
+    `result()` raises what the engine raised, with the remote traceback as its cause. It pickles: to its outcome when
+    that is here, else to a future in the other process that gets the same outcome.
     """
 
-    def __init__(self, job_id: str, ask_to_cancel: Callable[[str], None]) -> None:
+    def __init__(
+        self, job_id: str, ask_to_cancel: Callable[[str], None], share: Callable[[str], Any] | None = None
+    ) -> None:
         super().__init__()
         self.job_id = job_id
         self.accepted = False
@@ -33,7 +39,10 @@ class Future(concurrent.futures.Future[R]):
         self.run_s: float | None = None
         """Seconds that the engine's method ran."""
         self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
-        self._waiters = Waiters()
+        self._waiters: list[Any] = Waiters()
+        self._share = share
+        self.build: Callable[[Any], Any] | None = None
+        """Makes the value what the method's return annotation says, from the plain data that came."""
 
     def result(self, timeout: float | None = None) -> R:
         """The value, or raises what went wrong; `TimeoutError` after `timeout` seconds.
@@ -76,7 +85,16 @@ class Future(concurrent.futures.Future[R]):
         return None if timeout is None else 0
 
     def __await__(self) -> Generator[Any, None, R]:
-        return asyncio.wrap_future(self).__await__()
+        """Cancelling the task that waits cancels the job."""
+        if not self.done():
+            try:
+                yield from until_done(self)
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        if self.cancelled():
+            raise asyncio.CancelledError
+        return self.result()
 
     def cancel(self) -> bool:
         """Stop waiting for the job and ask that it does not run. False when its outcome is already here."""
@@ -96,11 +114,25 @@ class Future(concurrent.futures.Future[R]):
         self.set_running_or_notify_cancel()
         return ask
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(self, self._share)
+
+    @property
+    def _progress(self) -> str:
+        if self.done():
+            return "cancelled" if self.cancelled() else "failed" if self.exception(0) else "done"
+        return "accepted" if self.accepted else "sending"
+
     def __repr__(self) -> str:
-        state = (
-            "cancelled" if self.cancelled() else "done" if self.done() else "accepted" if self.accepted else "sending"
-        )
-        return f"<pullet.Future {self.job_id} {state}>"
+        return f"<pullet.Future {self.job_id} {self._progress}>"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, object] = {"job": self.job_id, "state": self._progress}
+        if self.attempts:
+            rows |= {"attempt": self.attempts, "worker": self.worker, "run time": seconds(self.run_s)}
+        if self._progress == "failed":
+            rows["error"] = repr(self.exception(0))
+        return table("pullet.Future", rows)
 
 
 def _patience(timeout: float | None) -> float:

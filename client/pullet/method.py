@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from pullet_broker.annotated import result_builder
 from pullet_broker.errors import UnknownMethod
 
 
@@ -51,6 +52,8 @@ class Method:
 
     def __init__(self, name: str, function: Callable[..., Any] | None) -> None:
         self.name = name
+        self.build = result_builder(_unbound(function)) if function is not None else None
+        """Makes the result what the method's annotation says, from plain data; None where nothing is to be made."""
         self._signature = _signature(function)
         self._least, self._most = _positional_bounds(self._signature)
 
@@ -73,6 +76,10 @@ def _class_of(engine: Any) -> type | None:
 
 def _plain(method: Any) -> Any:
     return getattr(method, "__func__", method)
+
+
+def _unbound(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.func if isinstance(function, functools.partial) else function
 
 
 def _signature(function: Callable[..., Any] | None) -> inspect.Signature | None:

@@ -30,6 +30,15 @@ class Pending:
     number: int = 0
     accepted_at: float = 0.0
 
+    def settle(self) -> Future[object]:
+        """Let go of the future, which gets its outcome now: the outbox may keep the job for long, not its result."""
+        future, self.future = self.future, _SETTLED
+        return future
+
+
+_SETTLED: Future[object] = Future("", lambda job: None)
+_SETTLED.set_result(None)
+
 
 @dataclass(slots=True)
 class Batch:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pullet.outbox import Pending
 from pullet.resolve import resolve
+from pullet.wakeups import batch
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
@@ -130,20 +131,23 @@ class Receiver:
 
     def _resolve(self, replies: Iterable[tuple[bytes, bytes]]) -> None:
         large: list[bytes] = []
-        for job, raw in replies:
-            if raw:
-                self._settle(job, raw)
-            elif job in self._open:
-                large.append(job)
+        with batch():
+            for job, raw in replies:
+                if raw:
+                    self._settle(job, raw)
+                elif job in self._open:
+                    large.append(job)
         if large:
             self._fetch(large)
 
     def _fetch(self, jobs: list[bytes]) -> None:
         """Look up replies by key: large ones one at a time would do, and so would many small ones at once."""
         keys = [self._queue.keys.reply(job.decode()) for job in jobs]
-        for job, raw in zip(jobs, self._link.execute("MGET", *keys), strict=True):
-            if raw is not None:
-                self._settle(job, raw)
+        found = self._link.execute("MGET", *keys)
+        with batch():
+            for job, raw in zip(jobs, found, strict=True):
+                if raw is not None:
+                    self._settle(job, raw)
 
     def _settle(self, job: bytes, raw: bytes) -> None:
         item = self._open.pop(job, None)
@@ -151,8 +155,9 @@ class Receiver:
             return  # a reply that was read before, or the mark of a new inbox
         if not item.keep:
             self._done.append(self._queue.keys.reply(job.decode()))
-        item.future.accepted = True
-        resolve(item.future, raw, self._queue.limits)
+        future = item.settle()
+        future.accepted = True
+        resolve(future, raw, self._queue.limits)
 
     def _look(self) -> None:
         again = self._link.opened > 0 and not self._link.is_open

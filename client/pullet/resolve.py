@@ -63,6 +63,8 @@ def resolve(future: Future[Any], raw: bytes, limits: Limits) -> None:
         future.attempts, future.worker, future.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
         outcome = _OUTCOMES.get(reply.outcome, _unknown)
         value, error = outcome(reply, future.job_id, limits)
+        if error is None and future.build is not None:
+            value = future.build(value)
     except (DecodeError, TooLarge) as bad:
         value, error = None, bad
     try:
@@ -84,12 +86,14 @@ def _ok(reply: Reply, job: str, limits: Limits) -> Outcome:
 
 
 def _error(reply: Reply, job: str, limits: Limits) -> Outcome:
+    note = f"worker {reply.worker}, attempt {reply.attempt}, job {job}"
     failure = read_failure(reply.payload)
     error = rebuild(failure)
-    if failure.traceback:
-        error.__cause__ = RemoteTraceback(failure.traceback)
     if sys.version_info >= (3, 11):
-        error.add_note(f"worker {reply.worker}, attempt {reply.attempt}, job {job}")
+        error.add_note(note)
+    else:  # which shows no notes, but the cause
+        error.__cause__ = RemoteTraceback(f"{failure.traceback}\n{note}\n")
+        error.__notes__ = [note]  # pyright: ignore[reportAttributeAccessIssue]
     return None, error
 
 
@@ -124,15 +128,30 @@ _OUTCOMES: dict[str, Callable[[Reply, str, Limits], Outcome]] = {
 
 def rebuild(failure: Failure) -> Exception:
     """The exception that a failure describes, as itself where its class is known here, else a `RemoteError`."""
+    error = _instance(failure)
+    if failure.traceback:
+        error.__cause__ = RemoteTraceback(failure.traceback)
+    return error
+
+
+def _instance(failure: Failure) -> Exception:
     if failure.kind in OF_THE_WORKER:
         return OF_THE_WORKER[failure.kind](failure.text)
     cls = _registered.get(failure.type_name) or _builtin(failure.type_name)
     if cls is not None:
         try:
-            return cls(*failure.args)
+            return cls(*failure.args, *_members(cls, failure))
         except Exception:
             log.debug("cannot rebuild an error from its args", extra={"type": failure.type_name})
     return RemoteError(f"{failure.type_name}: {failure.text}", type_name=failure.type_name, traceback=failure.traceback)
+
+
+def _members(cls: type[Exception], failure: Failure) -> list[list[Exception]]:
+    """The second argument of an exception group, where this Python has them."""
+    group = getattr(builtins, "BaseExceptionGroup", None)
+    if not failure.members or group is None or not issubclass(cls, group):
+        return []
+    return [[rebuild(one) for one in failure.members]]
 
 
 def _builtin(type_name: str) -> type[Exception] | None:

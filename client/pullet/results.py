@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import contextlib
-import queue
-from collections import deque
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
+from pullet.flight import AsDone, Flight, InOrder
 from pullet.future import Future
-from pullet.waiting import PATIENCE_S
+from pullet.html import table
+from pullet.progress import NO_METER, Meter, meter
 
 R = TypeVar("R")
 
@@ -30,19 +28,29 @@ class Results(Generic[R]):
         window: int,
         ordered: bool,
         return_exceptions: bool,
+        length: int | None = None,
+        timeout: float | None = None,
     ) -> None:
         if window < 1:
             raise ValueError(f"window={window}: expected at least 1 job in flight")
-        self._length = len(items) if isinstance(items, Sized) else None
+        self._length = len(items) if isinstance(items, Sized) else length
         self._submit, self._items = submit, iter(items)
         self._return_exceptions = return_exceptions
-        self._flight: _Flight[R] = _InOrder() if ordered else _AsDone()
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._flight: Flight[R] = InOrder() if ordered else AsDone()
+        self._meter: Meter = NO_METER
+        self.done = 0
+        """Results yielded so far."""
         try:
             while len(self._flight) < window and self._submit_next():
                 continue
         except BaseException:
             self._flight.cancel()
             raise
+
+    def show_progress(self, title: str = "") -> None:
+        """Show a progress bar while the results are iterated."""
+        self._meter = meter(self._length, title)
 
     def __len__(self) -> int:
         if self._length is None:
@@ -55,20 +63,33 @@ class Results(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         try:
             while self._flight:
-                future = self._flight.next()
+                future = self._flight.next(self._left_s())
                 self._submit_next()
+                self._count()
                 yield self._value(future)
         finally:
-            self._flight.cancel()
+            self._end()
 
     async def __aiter__(self) -> AsyncIterator[R]:
         try:
             while self._flight:
-                future = await self._flight.next_async()
+                future = await self._flight.next_async(self._left_s())
                 self._submit_next()
+                self._count()
                 yield self._value(future)
         finally:
-            self._flight.cancel()
+            self._end()
+
+    def _left_s(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def _count(self) -> None:
+        self.done += 1
+        self._meter.advance()
+
+    def _end(self) -> None:
+        self._flight.cancel()
+        self._meter.close()
 
     def _submit_next(self) -> bool:
         for item in self._items:
@@ -84,81 +105,10 @@ class Results(Generic[R]):
                 return error  # type: ignore[return-value]
             raise
 
+    def __repr__(self) -> str:
+        total = "?" if self._length is None else self._length
+        return f"<pullet.Results: {self.done} of {total} yielded, {len(self._flight)} in flight>"
 
-class _Flight(Generic[R]):
-    """Jobs submitted and not yielded."""
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def add(self, future: Future[R]) -> None:
-        raise NotImplementedError
-
-    def next(self) -> Future[R]:
-        raise NotImplementedError
-
-    async def next_async(self) -> Future[R]:
-        raise NotImplementedError
-
-    def cancel(self) -> None:
-        raise NotImplementedError
-
-
-class _InOrder(_Flight[R]):
-    def __init__(self) -> None:
-        self._futures: deque[Future[R]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._futures)
-
-    def add(self, future: Future[R]) -> None:
-        self._futures.append(future)
-
-    def next(self) -> Future[R]:
-        with contextlib.suppress(concurrent.futures.CancelledError):
-            self._futures[0].exception()
-        return self._futures.popleft()
-
-    async def next_async(self) -> Future[R]:
-        await _until_done(self._futures[0])
-        return self._futures.popleft()
-
-    def cancel(self) -> None:
-        while self._futures:
-            self._futures.popleft().cancel()
-
-
-class _AsDone(_Flight[R]):
-    def __init__(self) -> None:
-        self._open: set[Future[R]] = set()
-        self._done: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, future: Future[R]) -> None:
-        self._open.add(future)
-        future.add_done_callback(self._done.put)  # type: ignore[arg-type]
-
-    def next(self) -> Future[R]:
-        try:
-            future = self._done.get(timeout=PATIENCE_S)
-        except queue.Empty:
-            concurrent.futures.wait(self._open, return_when=concurrent.futures.FIRST_COMPLETED)
-            future = self._done.get()
-        self._open.discard(future)
-        return future
-
-    async def next_async(self) -> Future[R]:
-        while self._done.empty():
-            await asyncio.wait([asyncio.wrap_future(one) for one in self._open], return_when=asyncio.FIRST_COMPLETED)
-        return self.next()
-
-    def cancel(self) -> None:
-        for future in self._open:
-            future.cancel()
-        self._open.clear()
-
-
-async def _until_done(future: Future[Any]) -> None:
-    await asyncio.wait([asyncio.wrap_future(future)])
+    def _repr_html_(self) -> str:
+        total = "unknown" if self._length is None else self._length
+        return table("pullet.Results", {"items": total, "yielded": self.done, "in flight": len(self._flight)})

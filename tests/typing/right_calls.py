@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from functools import partial
+from typing import Any
 
 from typing_extensions import assert_type
 
 import pullet
+from pullet.compat import ActorPool
+from pullet.testing import InlinePool
 from pullet_workers import Pool
 
 
@@ -17,6 +21,9 @@ class Chess:
 
     def eval(self, fen: str, depth: int = 12) -> int:
         return len(fen) * depth
+
+    def compare(self, one: str, other: str, depth: int) -> float:
+        return depth * (len(one) - len(other))
 
     async def ponder(self, fen: str) -> str:
         return fen
@@ -29,6 +36,9 @@ def clients(client: pullet.Client[Chess]) -> None:
     assert_type(client.options(priority=1).submit(Chess.eval, "fen"), pullet.Future[int])
     assert_type(client.map(Chess.eval, ["a", "b"]), pullet.Results[int])
     assert_type(list(client.map(Chess.eval, ["a", "b"], kwargs={"depth": 3})), list[int])
+    assert_type(client.map(Chess.eval, ["a", "b"], [3, 4], window=10, progress=True), pullet.Results[int])
+    assert_type(client.map(Chess.compare, ["a"], ["b"], [3], timeout=5.0), pullet.Results[float])
+    assert_type(list(client.map("eval", ["a", "b"], [3, 4])), list[Any])
     by_name = client.submit("eval", "fen")
     assert_type(by_name.job_id, str)
 
@@ -36,6 +46,15 @@ def clients(client: pullet.Client[Chess]) -> None:
 async def awaiting(client: pullet.Client[Chess]) -> None:
     assert_type(await client.submit(Chess.eval, "fen"), int)
     assert_type(await asyncio.gather(client.submit(Chess.eval, "a"), client.submit(Chess.eval, "b")), tuple[int, int])
+
+
+def executing(client: pullet.Client[Chess]) -> None:
+    executor: concurrent.futures.Executor = client
+    executor.shutdown(wait=False, cancel_futures=True)
+    futures = [client.submit(Chess.eval, "a"), client.submit(Chess.eval, "b")]
+    done, _ = concurrent.futures.wait(futures, timeout=1)
+    assert_type([future.result() for future in done], list[int])
+    assert_type([future.result() for future in concurrent.futures.as_completed(futures)], list[int])
 
 
 def connecting() -> None:
@@ -49,3 +68,18 @@ def pools() -> None:
         clients(pool)
     with Pool(partial(Chess, "/opt/stockfish")) as pool:
         assert_type(pool, Pool[Chess])
+
+
+def testing() -> None:
+    with InlinePool(Chess) as pool:
+        assert_type(pool, InlinePool[Chess])
+        assert_type(pool.submit(Chess.eval, "fen"), pullet.Future[int])
+        clients(pool)
+    assert_type(InlinePool(partial(Chess, "/opt/stockfish")).engine, Chess)
+
+
+def handles(client: pullet.Client[Chess]) -> None:
+    assert_type(client.job("id"), pullet.JobHandle)
+    assert_type(client.job("id").state, str)
+    actors = ActorPool(client, 4)
+    list(actors.map(lambda actor, fen: actor.eval.remote(fen), ["a", "b"]))

@@ -22,3 +22,5 @@ def wrong(client: pullet.Client[Chess]) -> None:
     client.submit(Chess.eval, "fen", dept=3)  # type: ignore[call-arg, arg-type]
     client.submit(Other.eval, "text")  # type: ignore[call-overload]
     client.map(Chess.eval, [1, 2])  # type: ignore[arg-type]
+    client.map(Chess.eval, ["a"], ["b"])  # type: ignore[arg-type]
+    client.map(Chess.eval, ["a"], windows=3)  # type: ignore[call-overload]

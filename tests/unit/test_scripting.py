@@ -13,6 +13,7 @@ from pullet_broker.job import Entry, Job
 from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
+from pullet_broker.moves.finding import find, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
@@ -37,6 +38,8 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "survey": lambda: survey(QUEUE),
     "claim": lambda: claim(QUEUE, "w", ENTRY),
     "spill": lambda: spill(QUEUE, "w", "here"),
+    "find": lambda: find(QUEUE, "job", "0-0"),
+    "watch": lambda: watch(QUEUE, "job", CLIENT),
 }
 REST = {"submit": 2 * 10, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
 """How many ARGV each of them gives beyond the named ones."""

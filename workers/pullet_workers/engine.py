@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import importlib
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
+from pullet_broker.failure import describe
 from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Limits
-
-T = TypeVar("T")
 
 Factory = Callable[[], Any]
 
@@ -38,6 +37,7 @@ class Engine:
         self._engine = resolve_factory(factory)()
         self._worker, self._limits = worker, limits
         self._methods: dict[str, Callable[..., Any]] = {}
+        self._arguments: dict[str, Arguments] = {}
 
     def run(self, entry: Entry) -> Done:
         """Run one job. Never raises: every failure is the job's outcome, also SystemExit."""
@@ -70,6 +70,7 @@ class Engine:
         method = self._methods.get(entry.method) or self._find(entry.method)
         try:
             args, kwargs = decode_call(entry.args, limit=self._limits.args_bytes)
+            args, kwargs = self._arguments[entry.method].build(args, kwargs)
         except (DecodeError, TooLarge) as error:
             message = f"the arguments of job {entry.job} cannot be read: {error}; submit jobs with pullet"
             raise _BadJob("unreadable", message) from None
@@ -80,6 +81,7 @@ class Engine:
         if not callable(method):
             raise _BadJob("method", f"the engine {type(self._engine).__name__} has no method {name!r}")
         found: Callable[..., Any] = method
+        self._arguments[name] = Arguments(found)
         self._methods[name] = found
         return found
 
@@ -101,26 +103,6 @@ class _BadJob(Exception):
 
 def _stated(kind: str, text: str) -> Failure:
     return Failure("pullet.JobError", text, [text], "", kind)
-
-
-def describe(error: BaseException) -> Failure:
-    """An exception as data, with the traceback from the engine's own frames on."""
-    cls = type(error)
-    frames = error.__traceback__.tb_next if error.__traceback__ else None
-    return Failure(
-        f"{cls.__module__}.{cls.__qualname__}",
-        _ask(lambda: str(error), f"<{cls.__name__} whose text cannot be made>"),
-        _ask(lambda: list(error.args), []),
-        _ask(lambda: "".join(traceback.format_exception(cls, error, frames)), "<a traceback that cannot be made>"),
-    )
-
-
-def _ask(question: Callable[[], T], otherwise: T) -> T:
-    """What an exception says of itself. It is the engine's code that answers, so it may raise anything."""
-    try:
-        return question()
-    except BaseException:
-        return otherwise
 
 
 def resolve_factory(factory: Factory | str) -> Factory:

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from pullet_broker.errors import EngineFailed
-from pullet_workers.engine import describe
+from pullet_broker.failure import describe
 from pullet_workers.runner import Runner
 from pullet_workers.shipping import build
 from pullet_workers.spec import PoolSpec

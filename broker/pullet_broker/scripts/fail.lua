@@ -1,5 +1,5 @@
 -- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
--- KEYS     cancelled stats dead delayed parked LANES
+-- KEYS     cancelled watched stats dead delayed parked LANES
 -- ARGV     consumer lane entry retry delay_ms error dead_letters dead_ms reply inbox blob inline ttl
 --          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome
 -- RETURNS  DEAD | PARKED | CANCELLED | FENCED

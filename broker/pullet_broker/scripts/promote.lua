@@ -1,5 +1,5 @@
 -- promote: issue the delayed jobs that are due.
--- KEYS     cancelled delayed parked LANES
+-- KEYS     cancelled watched delayed parked LANES
 -- ARGV     consumer most reply inbox blob inline ttl
 -- RETURNS  how many were issued
 -- USES     entry settle reissue

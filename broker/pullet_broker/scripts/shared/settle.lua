@@ -1,11 +1,21 @@
--- settle: write the one outcome of a job. Needs key.cancelled, arg.reply, arg.inbox, arg.blob, arg.inline, arg.ttl.
+-- settle: write the one outcome of a job. Needs key.cancelled, key.watched, arg.reply, arg.inbox, arg.blob, arg.inline, arg.ttl.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
 local mail, gone = {}, {}
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
 local tombs = redis.call('EXISTS', key.cancelled) == 1
+local watched = redis.call('EXISTS', key.watched) == 1
 
 local function is_cancelled(job)
   return tombs and redis.call('ZSCORE', key.cancelled, job) ~= false
+end
+
+local function tell(client, job, reply)
+  if client and #client == 32 and not client:find('%X') then
+    local box = mail[client]
+    if not box then box = {}; mail[client] = box end
+    box[#box + 1] = job
+    box[#box + 1] = #reply <= tonumber(arg.inline) and reply or ''
+  end
 end
 
 -- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held.
@@ -16,11 +26,10 @@ local function settle(lane, entry, job, client, ttl, reply)
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
   end
   if tombs then redis.call('ZREM', key.cancelled, job) end
-  if client and #client == 32 and not client:find('%X') then
-    local box = mail[client]
-    if not box then box = {}; mail[client] = box end
-    box[#box + 1] = job
-    box[#box + 1] = #reply <= tonumber(arg.inline) and reply or ''
+  tell(client, job, reply)
+  if watched then
+    for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, reply) end
+    redis.call('HDEL', key.watched, job)
   end
 end
 

@@ -1,0 +1,113 @@
+"""Find any job of a queue again by its id, whoever submitted it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pullet.core import Core
+from pullet.future import Future
+from pullet.html import table
+from pullet_broker.errors import JobLost
+from pullet_broker.moves.finding import Found, find
+from pullet_broker.reply import read_reply
+from pullet_broker.settings import Queue
+
+ASK_S = 10.0
+"""How long a look waits for a server that does not answer."""
+SKEW_MS = 60_000
+"""How far the clock of the client that made a job's id may be ahead of the server's."""
+LOOKS = 500
+"""Pages of entries that are looked through for one job."""
+
+STATES = {"ok": "done", "error": "failed", "crashed": "failed", "cancelled": "cancelled", "expired": "expired"}
+
+
+class JobHandle:
+    """One job. `state` asks the server each time (on an event loop: in a thread); `result` waits for the outcome.
+
+    States: waiting, delayed, running (taken by a worker), done, failed, cancelled, expired, and unknown: it never was,
+    or its reply was read by the client that submitted it, or outlived its TTL.
+    """
+
+    def __init__(self, core: Core, queue: Queue, job_id: str) -> None:
+        self.job_id = job_id
+        self.attempts = 0
+        """Which attempt it was at the last look; 0 before the first look, and of an unknown job."""
+        self.worker: str | None = None
+        """The consumer name of the worker that runs it, or brought its outcome, at the last look."""
+        self._core, self._queue = core, queue
+        self._future: Future[Any] | None = None
+
+    @property
+    def state(self) -> str:
+        """Look now. Raises `TimeoutError` when the server does not answer for 10 s."""
+        known = self._future
+        if known is not None and known.done() and known.attempts:
+            self.attempts, self.worker = known.attempts, known.worker
+        if known is not None and known.done():
+            return "cancelled" if known.cancelled() else "failed" if known.exception(0) else "done"
+        return self._state_of(self._look())
+
+    @property
+    def future(self) -> Future[Any]:
+        """A future of its outcome; cancelling it cancels the job. Its error is `JobLost` when the job is unknown.
+
+        Looks once, as `state` does.
+        """
+        if self._future is None:
+            self._future = self._core.attach(self.job_id)
+            # asked after `attach` asked for the reply: a job that ends between the two is not taken for unknown
+            if self._future.accepted and self._state_of(self._look()) == "unknown":
+                text = (
+                    f"job {self.job_id} is unknown in queue {self._queue.name!r}: it never was, its submitter has read "
+                    "its reply, or the reply's time is over; submit with options(keep=True) what others shall read"
+                )
+                self._core.give_up(self._future, JobLost(text, job=self.job_id))
+        return self._future
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for its outcome as `Future.result` does. Raises `JobLost` when the server knows no such job."""
+        return self.future.result(timeout)
+
+    def cancel(self) -> bool:
+        """Ask that it does not run; False when its outcome is here already."""
+        return self.future.cancel()
+
+    def _look(self) -> Found:
+        since = first_entry_of(self.job_id)
+        found = self._core.ask(find(self._queue, self.job_id, since), ASK_S)
+        for _ in range(LOOKS):
+            if found.where != "more":
+                break
+            found = self._core.ask(find(self._queue, self.job_id, since, found.lane, found.start), ASK_S)
+        return found
+
+    def _state_of(self, found: Found) -> str:
+        self.attempts, self.worker = found.attempt, found.consumer or None
+        if found.where == "reply":
+            reply = read_reply(found.head.encode() + b"\n")
+            self.attempts, self.worker = reply.attempt, reply.worker
+            return STATES.get(reply.outcome, reply.outcome)
+        if found.where == "parked":
+            return "delayed"
+        if found.where == "lane":
+            return "running" if found.consumer else "waiting"
+        return "unknown"
+
+    def __repr__(self) -> str:
+        return f"<pullet.JobHandle {self.job_id} of {self._queue.name!r}>"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, object] = {"job": self.job_id, "queue": self._queue.name, "state": self.state}
+        if self.attempts:
+            rows |= {"attempt": self.attempts, "worker": self.worker or "-"}
+        return table("pullet.JobHandle", rows)
+
+
+def first_entry_of(job_id: str) -> str:
+    """The id of the first entry that can be of this job: its own id begins with the time it was made at."""
+    try:
+        made_ms = int(job_id[:12], 16) if len(job_id) == 32 else 0
+    except ValueError:
+        return "0-0"  # an id that somebody chose
+    return f"{max(0, made_ms - SKEW_MS)}-0"

@@ -1,0 +1,175 @@
+"""`InlinePool`: a client whose jobs run in the caller, at once, with the encoding and the errors of the real way."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pullet.client import Client
+from pullet.connecting import queue_name
+from pullet.future import Future
+from pullet.method import Methods
+from pullet.options import DEFAULT, Options
+from pullet.resolve import resolve
+from pullet_broker.annotated import Arguments
+from pullet_broker.codec import decode_call, encode
+from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, TooLarge
+from pullet_broker.failure import describe
+from pullet_broker.job import new_job_id
+from pullet_broker.parts import Buffer
+from pullet_broker.reply import Failure, pack_failure, pack_reply
+from pullet_broker.settings import Limits, Queue
+
+if TYPE_CHECKING:
+    from pullet_broker.scripting import Call
+
+E = TypeVar("E")
+
+WORKER = "inline"
+
+
+class InlinePool(Client[E]):
+    """Usable wherever a `Client` or a `Pool` is, for tests: builds one engine here, and `submit` runs the job.
+
+    Arguments and results go through the codec, and errors come back as they do from a worker, so that what works here
+    works there. A job that raised is run again at once as often as `retries` say. `delay`, `expires` and `priority`
+    do nothing, jobs cannot be cancelled because they are done when `submit` returns, and the pool does not pickle.
+    Not for engines that must not share a thread with their caller.
+    """
+
+    def __init__(self, engine: Callable[[], E], *, queue: str | Queue | None = None) -> None:
+        self._engine = engine
+        self._queue = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
+        self._address: Any = "this process"
+        self._methods = Methods(engine)
+        self._options = DEFAULT
+        self._shared = False
+        self._core: Any = InlineCore(engine(), self._queue)
+
+    @property
+    def engine(self) -> E:
+        """The engine itself, to look into."""
+        found: E = self._core.engine
+        return found
+
+    def workers(self) -> list[dict[str, Any]]:
+        """One record, as that of a `Pool`."""
+        return [{"name": WORKER, "state": "idle", "done": self._core.done, "failed": self._core.failed}]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("an InlinePool lives in one process; use a Pool where jobs shall come from others")
+
+
+class InlineCore:
+    """Takes the place of a client's connections: runs jobs instead of sending them."""
+
+    open_jobs = 0
+
+    def __init__(self, engine: Any, queue: Queue) -> None:
+        self.engine, self.done, self.failed = engine, 0, 0
+        self._queue = queue
+        self._futures: dict[str, Future[Any]] = {}
+        self._one_at_a_time = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def submit(
+        self, method: str, payload: bytes, options: Options, build: Callable[[Any], Any] | None = None
+    ) -> Future[Any]:
+        self._check_open()
+        future: Future[Any] = Future(new_job_id(), lambda job: None)
+        future.build, future.accepted = build, True
+        with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
+            raw, failed = self._attempt(method, payload, 1)
+            for attempt in range(2, options.retries + 2):
+                if failed:
+                    raw, failed = self._attempt(method, payload, attempt)
+        resolve(future, raw, self._queue.limits)
+        if options.keep is not False:
+            self._futures[future.job_id] = future
+        return future
+
+    def attach(self, job: str) -> Future[Any]:
+        """A job that was submitted with `keep`."""
+        return self._futures.get(job) or Future(job, lambda job: None)
+
+    def ask(self, call: Call[Any], timeout: float) -> Any:
+        raise NotImplementedError("an InlinePool has no server to ask; look at the future")
+
+    def flush(self, timeout: float | None) -> bool:
+        return True
+
+    def refuse(self) -> None:
+        self._closed = True
+
+    def close(self, wait: bool) -> None:
+        if not self._closed:
+            self._closed = True
+            close = getattr(self.engine, "close", None)
+            if callable(close):
+                close()
+        if self._loop is not None:
+            self._loop.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed("submit after close; make another pool", queue=self._queue.name)
+
+    def _attempt(self, name: str, payload: bytes, attempt: int) -> tuple[bytes, bool]:
+        """The reply of one attempt, as a worker would commit it, and whether it failed."""
+        started = time.perf_counter()
+        outcome, encoded = run(self.engine, name, payload, self._queue.limits, self._await)
+        run_us, failed = int((time.perf_counter() - started) * 1e6), outcome != "ok"
+        self.done, self.failed = self.done + (not failed), self.failed + failed
+        packed = pack_reply(outcome, attempt, WORKER, run_us, encoded)
+        return packed if isinstance(packed, bytes) else b"".join(packed), failed
+
+    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """On a loop of the pool's own, in a thread of its own where the caller has a loop running."""
+        loop = self._loop = self._loop or asyncio.new_event_loop()
+        found: list[Any] = []
+        errors: list[BaseException] = []
+
+        def wait() -> None:
+            try:
+                found.append(loop.run_until_complete(coroutine))
+            except BaseException as error:  # raised again below, in the caller's thread
+                errors.append(error)
+
+        thread = threading.Thread(target=wait, name="pullet-inline")
+        thread.start()
+        thread.join()
+        if errors:
+            raise errors[0]
+        return found[0]
+
+
+def run(
+    engine: Any, name: str, payload: bytes, limits: Limits, wait: Callable[[Coroutine[Any, Any, Any]], Any]
+) -> tuple[str, Buffer]:
+    """Call a method as a worker does. Never raises what the engine raises: that is the job's outcome."""
+    method = None if name.startswith("_") else getattr(engine, name, None)
+    if not callable(method):
+        return _stated("method", f"the engine {type(engine).__name__} has no method {name!r}")
+    try:
+        args, kwargs = Arguments(method).build(*decode_call(payload, limit=limits.args_bytes))
+    except (DecodeError, TooLarge) as error:
+        return _stated("unreadable", f"the arguments of {name} cannot be read: {error}")
+    try:
+        value = method(*args, **kwargs)
+        value = wait(value) if inspect.iscoroutine(value) else value
+    except Exception as error:
+        return "error", pack_failure(describe(error))
+    try:
+        return "ok", encode(value, limit=limits.result_bytes, name="result")
+    except (EncodeError, TooLarge) as error:
+        kind = "too_large" if isinstance(error, TooLarge) else "unencodable"
+        return _stated(kind, f"the result of {name}: {error}")
+
+
+def _stated(kind: str, text: str) -> tuple[str, Buffer]:
+    return "error", pack_failure(Failure("pullet.JobError", text, [text], "", kind))

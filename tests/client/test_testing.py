@@ -1,0 +1,150 @@
+"""`InlinePool` behaves as the real way does: one story, told on both."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pullet import Client, RemoteTraceback
+from pullet.testing import InlinePool
+from pullet.testing.plugin import pullet_pool as pullet_pool  # the fixture, where the entry point is not installed
+from pullet_broker.address import Address
+from pullet_broker.errors import ClientClosed, EncodeError, RemoteError, TooLarge, UnknownMethod
+from pullet_broker.settings import Limits, Queue
+from tests.support.workers import Kit, calling, running
+
+pytestmark = pytest.mark.timeout(40)
+
+
+@dataclass
+class Board:
+    fen: str
+
+
+class Custom(Exception):
+    pass
+
+
+class Engine(Kit):
+    def turn(self, board: Board) -> Board:
+        return Board(board.fen[::-1])
+
+    def own(self) -> None:
+        raise Custom("mine")
+
+    def keyed(self) -> Any:
+        return {(1, 2): {3}, "b": bytearray(b"x")}
+
+
+@pytest.fixture(params=["inline", "real"])
+def client(request: pytest.FixtureRequest, queue: Queue, address: Address) -> Iterator[Client[Engine]]:
+    small = Queue(name=queue.name, limits=Limits(result_bytes=10_000, args_bytes=10_000))
+    if request.param == "inline":
+        with InlinePool(Engine, queue=small) as pool:
+            yield pool
+    else:
+        with running(small, address, Engine), calling(small, address, Engine) as made:
+            yield made
+
+
+def test_values_come_back_encoded_and_decoded(client: Client[Engine]) -> None:
+    assert client.submit(Engine.echo, [1, (2, {3})]).result(10) == [1, (2, {3})]
+    assert client.submit(Engine.keyed).result(10) == {(1, 2): {3}, "b": b"x"}
+    assert client.submit(Engine.turn, Board("abc")).result(10) == Board("cba")
+    data = [1, 2]
+    assert client.submit(Engine.echo, data).result(10) is not data
+
+
+def test_errors_come_back_alike(client: Client[Engine]) -> None:
+    error: Any = client.submit(Engine.boom, "bad").exception(10)
+    assert (type(error), error.args) == (ValueError, ("bad",))
+    assert isinstance(error.__cause__, RemoteTraceback)
+    assert "in boom" in str(error.__cause__)
+    assert "in run" not in str(error.__cause__), "the traceback begins with the engine's own frames"
+    assert "attempt 1, job " in error.__notes__[0]
+    own: Any = client.submit(Engine.own).exception(10)
+    assert (type(own), own.type_name) == (RemoteError, f"{__name__}.Custom")
+    assert type(client.submit(Engine.opaque).exception(10)) is EncodeError
+    assert type(client.submit(Engine.huge, 20_000).exception(10)) is TooLarge
+
+
+def test_what_submit_refuses_is_refused_alike(client: Client[Engine]) -> None:
+    nothing: Any = object()
+    with pytest.raises(TypeError, match="boom"):
+        client.submit(Engine.boom, 1, 2, 3)  # type: ignore[call-overload]
+    with pytest.raises(UnknownMethod):
+        client.submit("missing")
+    with pytest.raises(EncodeError):
+        client.submit(Engine.echo, nothing)
+    with pytest.raises(TooLarge):
+        client.submit(Engine.echo, b"x" * 20_000)
+
+
+def test_retries_are_made(client: Client[Engine]) -> None:
+    future = client.options(retries=1).submit(Engine.fail_first, "a", 1)
+    assert future.result(20) == 2
+    assert future.attempts == 2
+    assert isinstance(client.submit(Engine.fail_first, "b", 5).exception(10), ConnectionError)
+
+
+def test_it_is_an_executor_and_its_futures_are_awaited(client: Client[Engine]) -> None:
+    async def story() -> list[Any]:
+        return await asyncio.gather(*(client.submit(Engine.echo, n) for n in range(5)))
+
+    assert asyncio.run(story()) == list(range(5))
+    assert list(client.map(Engine.echo, range(10), window=3)) == list(range(10))
+    assert sorted(client.map(Engine.echo, range(10), ordered=False)) == list(range(10))
+    futures = [client.submit(Engine.echo, n) for n in range(3)]
+    assert concurrent.futures.wait(futures, 10).not_done == set()
+    assert client.flush(10)
+
+
+def test_after_close_nothing_is_taken(client: Client[Engine]) -> None:
+    client.close()
+    with pytest.raises(ClientClosed):
+        client.submit(Engine.echo, 1)
+
+
+def test_the_engine_of_an_inline_pool_is_at_hand_and_closed_once() -> None:
+    with InlinePool(Engine) as pool:
+        pool.submit(Engine.echo, "seen").result(0)
+        engine = pool.engine
+        assert engine.calls == ["seen"]
+        assert pool.queue == "engine"
+        assert pool.workers()[0]["done"] == 1
+        with pytest.raises(TypeError, match="one process"):
+            pickle.dumps(pool)
+        assert "InlinePool" in repr(pool) + pool._repr_html_()
+    pool.close()
+    assert engine.closed == 1
+
+
+class Pondering:
+    async def ponder(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "pondered"
+
+    async def fail(self) -> None:
+        raise KeyError("deep")
+
+
+def test_async_methods_run_with_and_without_a_loop_around() -> None:
+    async def story() -> str:
+        return await pool.submit(Pondering.ponder, 0.001)
+
+    with InlinePool(Pondering) as pool:
+        assert pool.submit(Pondering.ponder, 0).result(0) == "pondered"
+        assert asyncio.run(story()) == "pondered"
+        assert isinstance(pool.submit(Pondering.fail).exception(0), KeyError)
+
+
+def test_the_fixture_makes_pools(pullet_pool: Callable[..., InlinePool[Any]]) -> None:
+    pool = pullet_pool(Kit)
+    assert pool.submit(Kit.echo, 1).result(0) == 1
+    assert pullet_pool(Kit, queue="other").queue == "other"
