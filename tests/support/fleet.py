@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import json
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from pullet_broker.errors import EngineFailed
+from pullet_broker.moves.life import beat
+from pullet_workers.controller import Controller
 from pullet_workers.placement import Node, Target
 from pullet_workers.spec import PoolSpec
+from tests.support.leaks import wait_until
+from tests.support.scribe import Scribe, Worker, a_job
 
 
 class Gone(Exception):
@@ -110,3 +116,44 @@ class FakeCluster:
 
     def is_job_over(self, job: str) -> bool:
         return job in self.over
+
+
+@contextlib.contextmanager
+def controlling(spec: PoolSpec, cluster: FakeCluster, *, recovered: bool = False) -> Iterator[Controller]:
+    """A controller that runs; at the end it is stopped, if it still does."""
+    controller = Controller(spec, cluster, recovered=recovered)
+    controller.start()
+    try:
+        yield controller
+    finally:
+        if is_running():
+            controller.stop(1.0)
+
+
+def is_running() -> bool:
+    return any(one.name == "pullet-controller" for one in threading.enumerate())
+
+
+def states(controller: Controller) -> list[str]:
+    """The states of all workers in order; what one says of itself comes before what is known of it."""
+    return sorted(one["state"] for one in controller.status()["workers"])
+
+
+def all_ready(controller: Controller, count: int) -> bool:
+    """Are there, within some time, so many workers and all ready?"""
+    return wait_until(lambda: states(controller) == ["ready"] * count)
+
+
+def register(scribe: Scribe, worker: FakeWorker, incarnation: int = 1, **record: Any) -> Worker:
+    """The worker as a consumer of the queue."""
+    consumer = f"{worker.name}.{incarnation}"
+    scribe.link.run(beat(scribe.queue, consumer, 0, json.dumps({"name": worker.name, **record})))
+    return Worker(scribe.link, scribe.queue, consumer)
+
+
+def give_jobs(scribe: Scribe, worker: FakeWorker, count: int) -> Worker:
+    """The worker dies with these in hand, if it dies."""
+    scribe.caller().submit(*(a_job() for _ in range(count)))
+    consumer = register(scribe, worker)
+    assert len(consumer.take(count)) == count
+    return consumer

@@ -3,58 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from pullet_broker.address import Address
-from pullet_broker.link import Link
-from pullet_broker.moves.life import beat
-from pullet_broker.settings import Queue
-from pullet_workers.controller import Controller
 from pullet_workers.spec import PoolSpec, Scale
-from tests.support.fleet import FakeCluster, FakeWorker
+from tests.support.fleet import FakeCluster, FakeWorker, controlling, give_jobs, register
 from tests.support.leaks import wait_until
-from tests.support.scribe import Scribe, Worker, a_job
+from tests.support.scribe import Scribe
 
 pytestmark = pytest.mark.timeout(30)
-
-
-@pytest.fixture
-def spec(queue: Queue, address: Address) -> PoolSpec:
-    return PoolSpec(queue=queue, address=address, engine=b"", scale=Scale.of(2))
-
-
-@pytest.fixture
-def scribe(link: Link, queue: Queue) -> Scribe:
-    return Scribe(link, queue)
-
-
-@contextmanager
-def controlling(spec: PoolSpec, cluster: FakeCluster) -> Iterator[Controller]:
-    controller = Controller(spec, cluster)
-    controller.start()
-    try:
-        yield controller
-    finally:
-        if any(one.name == "pullet-controller" for one in threading.enumerate()):
-            controller.stop(1.0)
-
-
-def register(scribe: Scribe, worker: FakeWorker, incarnation: int = 1) -> Worker:
-    """The worker as a consumer of the queue."""
-    consumer = f"{worker.name}.{incarnation}"
-    scribe.link.run(beat(scribe.queue, consumer, 0, json.dumps({"name": worker.name})))
-    return Worker(scribe.link, scribe.queue, consumer)
-
-
-def give_jobs(scribe: Scribe, worker: FakeWorker, count: int) -> None:
-    """The worker dies with these in hand, if it dies."""
-    scribe.caller().submit(*(a_job() for _ in range(count)))
-    assert len(register(scribe, worker).take(count)) == count
 
 
 def test_it_starts_as_many_workers_as_are_wanted_each_under_a_name_of_its_own(spec: PoolSpec) -> None:

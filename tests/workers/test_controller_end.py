@@ -6,8 +6,6 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -19,37 +17,11 @@ from pullet_broker.moves.life import beat
 from pullet_broker.settings import Lease, Queue
 from pullet_workers.controller import Controller
 from pullet_workers.spec import PoolSpec, Scale
-from tests.support.fleet import FakeCluster, FakeWorker
+from tests.support.fleet import FakeCluster, FakeWorker, controlling, is_running
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe
 
 pytestmark = pytest.mark.timeout(30)
-
-
-@pytest.fixture
-def spec(queue: Queue, address: Address) -> PoolSpec:
-    return PoolSpec(queue=queue, address=address, engine=b"", scale=Scale.of(2))
-
-
-@pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller looks around a hundred times a second."""
-    monkeypatch.setattr("pullet_workers.controller.RECONCILE_S", 0.01)
-
-
-@contextmanager
-def controlling(spec: PoolSpec, cluster: FakeCluster) -> Iterator[Controller]:
-    controller = Controller(spec, cluster)
-    controller.start()
-    try:
-        yield controller
-    finally:
-        if is_running():
-            controller.stop(1.0)
-
-
-def is_running() -> bool:
-    return any(one.name == "pullet-controller" for one in threading.enumerate())
 
 
 def test_an_engine_that_cannot_be_built_is_reported_at_once(spec: PoolSpec) -> None:

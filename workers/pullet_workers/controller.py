@@ -12,14 +12,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from pullet_broker.errors import PoolMissing
+from pullet_broker.errors import PoolMissing, ServerError
 from pullet_broker.moves.survey import Survey
 from pullet_workers.fleet import Cluster, Fleet
-from pullet_workers.member import Member
+from pullet_workers.member import PATIENCE_S, Member
 from pullet_workers.placement import Node, count_for
 from pullet_workers.registry import Registry
 from pullet_workers.scaling import Scaler
@@ -51,6 +51,7 @@ class Controller:
         self._wanted, self._drain_s = 0, spec.worker.drain_timeout
         self._last: Survey | None = None
         self._noted: dict[str, str | int] = {}
+        self._upset = ""
         self._stopping = self._orphaned = False
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Condition()
@@ -70,7 +71,7 @@ class Controller:
 
     def leave(self, owner: str, drain_s: float) -> bool:
         """One owner less. True when it was the last one: the pool has ended, unless it is detached."""
-        last: bool = self._call(self._part(owner))
+        last: bool = self._call(self._part(owner, drain_s))
         if last:
             self.stop(drain_s)
         return last
@@ -121,39 +122,62 @@ class Controller:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._main())
-        with self._gate:
-            self._over = True
-            for call in list(self._calls):
-                call.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))  # what was cancelled ends
-        self._loop.close()
-        self._registry.close()
+        try:
+            self._loop.run_until_complete(self._main())
+        finally:  # nobody may wait for a loop that has ended, however it did
+            with self._gate:
+                self._over = True
+                for call in list(self._calls):
+                    call.cancel()
+            self._loop.run_until_complete(_cancel_all())
+            self._loop.close()
+            self._registry.close()
         if self._orphaned:
             self._on_over()
 
     async def _main(self) -> None:
-        self._fleet.adopt()
+        adopted = False
         while not self._stopping:
             try:
-                if self._recovered:
-                    await self._recall()
+                if not adopted:
+                    self._fleet.adopt()
+                    adopted = True
+                    await self._wait_for_adopted()
+                await self._recall()
                 await self._reconcile()
-            except Exception:  # whatever Ray raises while it is upset: the pool must outlive it
+                self._upset = ""
+            except ServerError as error:
+                log.info("the controller waits for the server", extra={"error": str(error)})
+            except Exception as error:  # whatever Ray raises while it is upset: the pool must outlive it
+                self._last, self._upset = None, f"{type(error).__name__}: {error}".partition("\n")[0]
                 log.exception("the controller tries again", extra={"queue": self._spec.queue.name})
             await self._wait()
         await self._fleet.end_all(self._drain_s)
         await asyncio.to_thread(self._registry.forget_notes)
 
+    async def _wait_for_adopted(self) -> None:
+        """Give the workers of an earlier incarnation time to answer: nobody may take a busy one for one that starts."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with self._changed:
+                known = self._changed.wait_for(lambda: self._stopping or self._fleet.is_settled)
+                await asyncio.wait_for(known, PATIENCE_S)
+
     async def _reconcile(self) -> None:
-        """One look: are owners there, as many workers as wanted, where they are wanted, and alive; and a tick."""
-        if await asyncio.to_thread(self._is_orphaned):
+        """One look: are the workers alive, owners there, as many workers as wanted, where they are wanted; and a tick.
+
+        The look comes first: it vouches for the workers, also while Ray does not answer.
+        """
+        found = await asyncio.to_thread(self._registry.look, self._examine)
+        if found is None:
+            self._vitals.lose_sight()
+        self._owners -= await asyncio.to_thread(self._gone, list(self._owners))
+        if not self._owners and self._spec.owner is not None and not self._spec.detached:
             self._orphaned = self._stopping = True
             return
         nodes = await asyncio.to_thread(self._cluster.nodes)
-        self._last = await asyncio.to_thread(self._registry.look, self._examine)
         if self._stopping:
             return
+        self._last = found
         self._fleet.retire_from(nodes)
         self._wanted = self._count(nodes)
         strategy = "STRICT_SPREAD" if self._scale.per == "per-node" else self._spec.worker.scheduling_strategy
@@ -167,21 +191,38 @@ class Controller:
 
     async def _wait(self) -> None:
         """Until something changes, at most `RECONCILE_S`. An elastic pool without workers waits for a job."""
-        if self._last is not None and self._scale.is_elastic and not self._fleet.members and not self._looked.is_set():
-            await asyncio.to_thread(self._registry.wait_for_job, self._last, RECONCILE_S)
-        elif not self._stopping:
+        came, since = None, self._awaiting_job()
+        if since is not None and not self._looked.is_set():
+            came = await self._wait_for_job(since)
+        if came is None and not self._stopping:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._looked.wait(), RECONCILE_S)
         self._looked.clear()
+
+    async def _wait_for_job(self, since: Survey) -> bool | None:
+        waiting = self._loop.create_task(asyncio.to_thread(self._registry.wait_for_job, since, RECONCILE_S))
+        looked = self._loop.create_task(self._looked.wait())
+        await asyncio.wait({waiting, looked}, return_when=asyncio.FIRST_COMPLETED)
+        looked.cancel()
+        while not waiting.done():  # one that has not begun to wait cannot be interrupted yet
+            self._registry.interrupt()
+            await asyncio.wait({waiting}, timeout=0.01)
+        return await waiting
+
+    def _awaiting_job(self) -> Survey | None:
+        """The look after which only a new job is news. Jobs that wait though nobody is there need something else."""
+        if self._last is None or self._last.waiting or self._last.paused or self._wanted or self._fleet.members:
+            return None
+        return self._last if self._scale.is_elastic else None
 
     async def _notify(self) -> None:
         self._looked.set()
         async with self._changed:
             self._changed.notify_all()
 
-    def _is_orphaned(self) -> bool:
-        self._owners = {owner for owner in self._owners if not self._cluster.is_job_over(owner.partition(":")[0])}
-        return not self._owners and self._spec.owner is not None and not self._spec.detached
+    def _gone(self, owners: Iterable[str]) -> set[str]:
+        """Those of the owners whose job is over."""
+        return {owner for owner in owners if self._cluster.is_job_over(owner.partition(":")[0])}
 
     def _count(self, nodes: Sequence[Node]) -> int:
         """How many workers are wanted now."""
@@ -202,17 +243,26 @@ class Controller:
     # -- what others ask for, on the loop
 
     async def _join(self, owner: str) -> bool:
+        await self._recall()
         if not self._stopping:
             self._owners.add(owner)
             await self._take_note()
         return not self._stopping
 
-    async def _part(self, owner: str) -> bool:
+    async def _part(self, owner: str, drain_s: float) -> bool:
+        with contextlib.suppress(ServerError):  # then it counts until its job is over
+            await self._recall()
         self._owners.discard(owner)
-        await self._take_note()
-        return not self._owners and not self._spec.detached
+        last = not self._recovered and not self._owners and not self._spec.detached
+        if last:  # in the same step: nobody may join in between
+            self._drain_s = drain_s
+            await self._ask_to_stop()
+        else:
+            await self._take_note()
+        return last
 
     async def _rescale(self, scale: Scale) -> None:
+        await self._recall()
         self._set_scale(scale)
         await self._take_note()
         await self._notify()
@@ -225,6 +275,8 @@ class Controller:
             await self._notify()
             async with self._changed:
                 await self._changed.wait_for(lambda name=member.name: name not in self._fleet.members)  # type: ignore[misc]
+            if self._stopping:
+                raise self._ended()
 
     async def _await_ready(self) -> None:
         fleet = self._fleet
@@ -244,7 +296,6 @@ class Controller:
 
     async def _ask_to_stop(self) -> None:
         self._stopping = True
-        self._registry.interrupt()
         await self._notify()
 
     async def _status(self) -> dict[str, Any]:
@@ -262,7 +313,7 @@ class Controller:
             "wanted": self._wanted,
             "ready": self._fleet.ready,
             "pending": sum(member.state == "pending" for member in members),
-            "trouble": self._fleet.trouble,
+            "trouble": self._fleet.trouble or self._upset,
             "waiting": self._last.waiting if self._last else None,
             "running": self._last.running if self._last else None,
         }
@@ -283,11 +334,27 @@ class Controller:
             self._noted = fields
 
     async def _recall(self) -> None:
+        """Before anything else after a crash. Raises `ServerError` while the notes cannot be read."""
+        if not self._recovered:
+            return
         noted = await asyncio.to_thread(self._registry.recall)
-        if "scale" in noted:
-            self._set_scale(Scale(*json.loads(noted["scale"])))
-            self._owners = set(json.loads(noted["owners"]))
+        if not self._recovered:
+            return  # somebody else was faster
         self._recovered = False
+        try:
+            owners, scale = json.loads(noted["owners"]), Scale(*json.loads(noted["scale"]))
+            self._owners = {str(owner) for owner in owners}
+            self._set_scale(scale)
+        except (KeyError, TypeError, ValueError) as error:  # anybody may have written or removed them
+            log.warning("no notes of the pool", extra={"queue": self._spec.queue.name, "error": repr(error)})
+
+
+async def _cancel_all() -> None:
+    """End what still runs on the loop."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _ask(member: Member) -> dict[str, Any]:

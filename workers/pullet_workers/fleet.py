@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import EngineFailed
-from pullet_workers.member import Member, Worker, nodes_taken, replaced, surplus
+from pullet_workers.member import PATIENCE_S, Member, Worker, is_stuck, nodes_taken, replaced, surplus
 from pullet_workers.placement import Node, Target, choose
 from pullet_workers.registry import Registry
 from pullet_workers.spec import PoolSpec
@@ -46,7 +46,7 @@ class Fleet:
         """Why workers are started more slowly."""
         self._spec, self._cluster, self._registry, self._notify = spec, cluster, registry, notify
         self._backoff = Backoff(first_s=1.0, most_s=60.0)
-        self._resume_at = 0.0
+        self._resume_at = self._troubled_at = self._freed_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -63,25 +63,35 @@ class Fleet:
         for worker in self._cluster.find_workers(self._spec):
             self._watch(Member(worker))
 
+    @property
+    def is_settled(self) -> bool:
+        """Are all workers ready? One that is only just adopted may be, with a job in hand, and has not said so yet."""
+        return all(member.state == "ready" for member in self.members.values())
+
     def arrange(self, wanted: int, strategy: Any, nodes: Sequence[Node]) -> None:
         """Move towards `wanted` workers where `strategy` wants them."""
+        self._forget_trouble()
         for member in list(self.members.values()):
+            if member.state == "leaving":
+                continue
             if member.hung:
+                member.state = "leaving"
                 self._spawn(self._put_down(member))
             elif member.state == "pending" and self._waits_in_vain(member, strategy, nodes):
                 self.dismiss(member)
         for member in surplus(self.members.values(), wanted):
             self.dismiss(member)
         self._fill_up(wanted, strategy, nodes)
-        for member in replaced(list(self.members.values()), wanted, time.monotonic()):
+        for member in replaced(self.members.values(), wanted, time.monotonic(), stuck=self._is_stuck()):
             self.dismiss(member)
 
     def retire_from(self, nodes: Sequence[Node]) -> None:
         """Replace the workers on nodes that are about to leave."""
         draining = {node.id for node in nodes if node.draining}
-        for member in self.staying:
-            if member.node in draining:
+        for member in self.members.values():
+            if member.node in draining and member.leave_by is None:
                 member.retiring = "its node is about to leave"
+                member.leave_by = time.monotonic() + PATIENCE_S
 
     def dismiss(self, member: Member) -> None:
         """Let a worker finish its jobs and leave; one that is not ready has none and is just ended."""
@@ -103,15 +113,29 @@ class Fleet:
         if target.waits:
             taken = nodes_taken(one for one in self.members.values() if one is not member)
             return choose(self._spec.worker, strategy, nodes, taken, 1) != [target]
-        return target.node is not None and not target.soft and all(node.id != target.node for node in nodes)
+        there = any(node.id == target.node and not node.draining for node in nodes)
+        return target.node is not None and not target.soft and not there
+
+    def _is_stuck(self) -> bool:
+        """Can a successor only come when somebody has left?"""
+        members = self.members.values()
+        if self._spec.bundles:
+            return len(members) >= len(self._spec.bundles) and self.is_settled
+        return is_stuck(members, time.monotonic(), self._freed_at)
 
     def _fill_up(self, wanted: int, strategy: Any, nodes: Sequence[Node]) -> None:
         missing = wanted - len(self.staying)
         if missing <= 0 or time.monotonic() < self._resume_at:
             return
         for target in self._targets(missing, strategy, nodes):
-            name = f"{self._spec.queue.name}-{os.urandom(2).hex()}"
+            name = self._new_name()
             self._watch(Member(self._cluster.start_worker(self._spec, name, target), target))
+
+    def _new_name(self) -> str:
+        while True:
+            name = f"{self._spec.queue.name}-{os.urandom(2).hex()}"
+            if name not in self.members:
+                return name
 
     def _targets(self, count: int, strategy: Any, nodes: Sequence[Node]) -> list[Target]:
         members = self.members.values()
@@ -147,10 +171,12 @@ class Fleet:
             await closed
         except EngineFailed as error:
             self.failure, self.trouble = error, str(error).partition("\n")[0]
+            self._troubled_at = time.monotonic()
             log.error("an engine failed", extra={"queue": self._spec.queue.name, "worker": member.name})
         except Exception as error:  # Ray says in many ways that a process is gone
             log.warning("a worker is gone", extra={"worker": member.name, "error": str(error)})
         closed.cancel()
+        await asyncio.gather(closed, return_exceptions=True)
         await self._bury(member)
 
     async def _enter(self, member: Member, state: str) -> None:
@@ -163,27 +189,33 @@ class Fleet:
     async def _bury(self, member: Member) -> None:
         blame = member.state != "leaving" and await asyncio.to_thread(self._is_to_blame, member)
         jobs = await asyncio.to_thread(lambda: self._registry.bury(member.name, blame=blame))
-        if time.monotonic() - member.asked < SETTLED_S and not jobs and member.state != "leaving":
-            self._resume_at = time.monotonic() + self._backoff.next_s()
+        now = time.monotonic()
+        if now - member.asked < SETTLED_S and not jobs and member.state != "leaving":
+            self._resume_at, self._troubled_at = now + self._backoff.next_s(), now
             self.trouble = self.trouble or f"worker {member.name} died soon after its start, without a job"
-        elif self.failure is None:
-            self._backoff.reset()
-            self.trouble = ""
         del self.members[member.name]
+        self._freed_at = now
         member.worker.kill()
         await self._notify()
 
+    def _forget_trouble(self) -> None:
+        """When a worker that was asked for after it has lived for long enough."""
+        since = time.monotonic() - SETTLED_S
+        if any(m.state == "ready" and self._troubled_at < m.asked < since for m in self.members.values()):
+            self._backoff.reset()
+            self.trouble = ""
+
     def _is_to_blame(self, member: Member) -> bool:
-        """Did it die by itself? Not when its node went, or nobody can tell."""
+        """Did it die by itself? Not when its node went or is about to, or nobody can tell."""
         try:
-            return member.node is None or any(node.id == member.node for node in self._cluster.nodes())
+            nodes = self._cluster.nodes()
+            return member.node is None or any(node.id == member.node and not node.draining for node in nodes)
         except Exception as error:  # whatever Ray raises while it is upset
             log.warning("cannot ask for a node", extra={"error": str(error)})
             return False
 
     async def _put_down(self, member: Member) -> None:
         """End a hung worker. Its jobs are issued again first: to kill its process may take Ray seconds."""
-        member.hung, member.state = False, "leaving"
         log.error("a worker hangs and is replaced", extra={"worker": member.name, "jobs": member.jobs})
         await asyncio.to_thread(lambda: self._registry.bury(member.name, blame=True))
         await self._notify()
@@ -194,5 +226,5 @@ class Fleet:
             if drain_s is not None and await asyncio.wait_for(member.worker.drain(drain_s), drain_s + ANSWER_S):
                 return
         except Exception as error:
-            log.warning("a worker did not drain", extra={"worker": member.name, "error": str(error)})
+            log.warning("a worker did not drain", extra={"worker": member.name, "error": repr(error)})
         member.worker.kill()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pullet_workers.placement import Target
 
 PATIENCE_S = 3.0
-"""A worker that is to be replaced leaves without waiting for its successor when that finds no room for so long."""
+"""A worker that is to be replaced leaves without waiting for its successor when that finds no room for so long, or
+when its node is about to go."""
 
 
 class Worker(Protocol):
@@ -40,6 +41,8 @@ class Member:
     """When it was asked for."""
     retiring: str | None = None
     """Why it is to be replaced."""
+    leave_by: float | None = None
+    """When it leaves, with or without a successor; None: not before there is one."""
     jobs: int = 0
     """Jobs in hand, as Redis sees it."""
     hung: bool = False
@@ -80,11 +83,21 @@ def surplus(members: Iterable[Member], wanted: int) -> list[Member]:
     return staying[: max(0, len(staying) - wanted)]
 
 
-def replaced(members: Sequence[Member], wanted: int, now: float) -> list[Member]:
-    """Who may leave of those to be replaced: successors are warm, or find no room while the old ones are there."""
-    staying = [member for member in members if member.stays]
-    spare = sum(member.state == "ready" for member in staying)
-    missing = max(0, wanted - spare)
-    stuck = any(member.state == "pending" and now - member.asked > PATIENCE_S for member in staying)
+def is_stuck(members: Iterable[Member], now: float, freed: float) -> bool:
+    """Does a worker find no room, though nobody is about to make room or (`freed`) has just done so?"""
+    members = list(members)
+    if any(member.state == "leaving" for member in members):
+        return False
+    since = now - PATIENCE_S
+    return any(member.state == "pending" and member.stays and max(member.asked, freed) < since for member in members)
+
+
+def replaced(members: Iterable[Member], wanted: int, now: float, *, stuck: bool) -> list[Member]:
+    """Who may leave of those to be replaced: as many as have a warm successor, one when its successor is stuck, and
+    who cannot wait any longer."""
+    members = list(members)
+    missing = max(0, wanted - sum(member.stays and member.state == "ready" for member in members))
     retiring = [member for member in members if member.retiring and member.state != "leaving"]
-    return retiring[: max(int(stuck), len(retiring) - missing)]
+    retiring.sort(key=lambda member: member.leave_by is None or member.leave_by > now)
+    overdue = sum(member.leave_by is not None and member.leave_by <= now for member in retiring)
+    return retiring[: max(int(stuck), overdue, len(retiring) - missing)]

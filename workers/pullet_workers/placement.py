@@ -78,7 +78,7 @@ def choose(
     """
     suitable = [node for node in nodes if suits(node, options)]
     if strategy == "STRICT_SPREAD":
-        return _spread(suitable, taken, count)
+        return _spread(options, suitable, taken, count)
     if strategy == "STRICT_PACK":
         return _pack_strictly(options, suitable, taken, count)
     if strategy == "PACK":
@@ -86,9 +86,10 @@ def choose(
     return [Target()] * count
 
 
-def _spread(nodes: Sequence[Node], taken: Counter[str], count: int) -> list[Target]:
+def _spread(options: WorkerOptions, nodes: Sequence[Node], taken: Counter[str], count: int) -> list[Target]:
     """One for each node that has none, and one more that waits for a node to come."""
-    empty = sorted((node for node in nodes if not taken[node.id]), key=_free_cpus, reverse=True)
+    empty = [node for node in nodes if not taken[node.id]]
+    empty.sort(key=lambda node: (node.room(options.amounts, free=True) > 0, node.free.get("CPU", 0)), reverse=True)
     found = [Target(node=node.id) for node in empty[:count]]
     if len(found) < count:
         known = {node for node, workers in taken.items() if workers} | {node.id for node in empty}
@@ -121,17 +122,13 @@ def _pack(options: WorkerOptions, nodes: Sequence[Node], taken: Counter[str], co
     return found
 
 
-def _free_cpus(node: Node) -> float:
-    return node.free.get("CPU", 0)
-
-
 def _matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
     return all(_says(labels.get(name), wanted) for name, wanted in selector.items())
 
 
 def _says(value: str | None, wanted: str) -> bool:
     """One condition of a label selector, in Ray's notation."""
-    found = re.fullmatch(r"(!?)(?:in\((.*)\)|(.*))", wanted)
+    found = re.fullmatch(r"(!?)(?:in\((.*)\)|(.*))", wanted, re.DOTALL)
     assert found is not None  # the expression takes any text
     negated, listed, single = found.groups()
     values = [one.strip() for one in listed.split(",")] if listed is not None else [single]

@@ -27,6 +27,7 @@ class Registry:
         self._waiting = Link(address, f"pullet:{queue.name}:controller")
         self._name = f"controller.{os.urandom(3).hex()}"
         self._free = threading.Lock()
+        self._over = False
 
     def bury(self, worker: str, *, blame: bool) -> int:
         """Issue the jobs of a dead worker again, and forget its consumers; says how many jobs there were."""
@@ -49,7 +50,7 @@ class Registry:
             try:
                 found = self._link.run(survey(self._queue))
                 living = alive(found)
-                vouched = [consumer for consumer, record in found.records.items() if record.get("name") in living]
+                vouched = [one for one, record in found.records.items() if str(record.get("name")) in living]
                 beaten = self._link.run(beat(self._queue, self._name, None, vouched=vouched))
                 tend(self._link, self._queue, self._name, beaten)
             except ServerError as error:
@@ -57,23 +58,27 @@ class Registry:
                 return None
         return found
 
-    def wait_for_job(self, since: Survey, timeout_s: float) -> bool:
-        """True as soon as a job is issued after `since`; False after the time-out, or when the server is away."""
+    def wait_for_job(self, since: Survey, timeout_s: float) -> bool | None:
+        """True as soon as a job is issued after `since`; False after the time-out; None when nobody can wait so."""
         try:
             return bool(self._waiting.execute(*wait_for_entries(self._queue, since.tops, int(timeout_s * 1000))))
         except ServerError as error:
             log.info("the controller waits for the server", extra={"error": str(error)})
-            return False
+            return None
 
     def recall(self) -> dict[str, str]:
         """What an earlier incarnation of the controller has noted."""
-        flat = self._link.execute("HGETALL", self._queue.keys.fixed("pool"))
-        return {name.decode(): text.decode() for name, text in zip(flat[::2], flat[1::2], strict=True)}
+        with self._free:
+            flat = self._link.execute("HGETALL", self._queue.keys.fixed("pool"))
+        texts = [part.decode(errors="replace") for part in flat]
+        return dict(zip(texts[::2], texts[1::2], strict=True))
 
     def note(self, fields: dict[str, str | int]) -> bool:
         """Write down what the next incarnation must know, and what others may want to see; False when it cannot."""
         flat = [part for pair in fields.items() for part in pair]
         with self._free:
+            if self._over:
+                return False
             try:
                 self._link.execute("HSET", self._queue.keys.fixed("pool"), *flat)
             except ServerError as error:
@@ -84,6 +89,7 @@ class Registry:
     def forget_notes(self) -> None:
         """The pool has ended."""
         with self._free:
+            self._over = True
             try:
                 self._link.execute("UNLINK", self._queue.keys.fixed("pool"))
             except ServerError as error:

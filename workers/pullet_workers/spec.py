@@ -63,6 +63,8 @@ class WorkerOptions:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name}={value}: expected a number above 0, or None")
+        if not self.drain_timeout >= 0:
+            raise ValueError(f"drain_timeout={self.drain_timeout}: expected seconds, 0 or more")
 
     @property
     def amounts(self) -> dict[str, float]:
@@ -86,17 +88,14 @@ class Scale:
     @classmethod
     def of(cls, workers: int | tuple[int, int] | str) -> Scale:
         """From what users write: 4, (0, 8), "per-node"."""
-        if isinstance(workers, str):
-            if workers not in PER:
-                raise ValueError(f"workers={workers!r}: expected a number, (min, max), or one of {', '.join(PER)}")
+        if isinstance(workers, str) and workers in PER:
             return cls(0, 1_000_000, workers)
-        if isinstance(workers, tuple):
-            if workers[1] < 1:
-                raise ValueError(f"workers={workers}: expected a max of at least 1")
-            return cls(*workers)
-        if workers < 1:
+        bounds: tuple[Any, ...] = workers if isinstance(workers, tuple) else (workers, workers)
+        if len(bounds) != 2 or not all(isinstance(one, int) for one in bounds):
+            raise ValueError(f"workers={workers!r}: expected a number, (min, max), or one of {', '.join(PER)}")
+        if bounds[1] < 1:
             raise ValueError(f"workers={workers}: expected at least 1; (0, n) may shrink to none")
-        return cls(workers, workers)
+        return cls(*bounds)
 
     @property
     def is_elastic(self) -> bool:

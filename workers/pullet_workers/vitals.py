@@ -13,6 +13,8 @@ from pullet_workers.spec import WorkerOptions
 
 IDLE_HANG_S = 60.0
 """A worker without a job that shows no life for this long is replaced, unless `hang_timeout` is less."""
+MOST = 1e15
+"""No count, time or size of a worker comes near."""
 WEIGHT = 0.3
 """Of the newest look in the moving average of run times."""
 
@@ -27,19 +29,23 @@ class Vitals:
         self._run_s: float | None = None
 
     def examine(self, survey: Survey, members: Iterable[Member], now: float) -> set[str]:
-        """The names of the workers to vouch for: ready as Ray says, and not hung."""
+        """The names of the workers to vouch for: their processes are there, as Ray says, and they are not hung."""
         still = self._pulse.look(survey.beats, now)
+        incarnations = _by_name(survey)
         living = set()
         for member in members:
-            own = {name: record for name, record in survey.records.items() if record.get("name") == member.name}
+            own = incarnations.get(member.name, {})
             member.jobs = sum(survey.jobs.get(consumer, 0) for consumer in own)
-            if member.state != "ready":
-                continue
-            member.hung = bool(own) and min(still.get(one, 0.0) for one in own) > self._patience_s(member)
+            if member.state != "leaving":  # that one has its own time limit
+                member.hung = bool(own) and min(still.get(one, 0.0) for one in own) > self._patience_s(member)
+                member.retiring = member.retiring or next(filter(None, map(self._worn_out, own.values())), None)
             if not member.hung:
                 living.add(member.name)
-                member.retiring = member.retiring or next(filter(None, map(self._worn_out, own.values())), None)
         return living
+
+    def lose_sight(self) -> None:
+        """The server could not be asked: nobody could beat, and that is no sign of anything."""
+        self._pulse.forget()
 
     def load(self, survey: Survey) -> Load:
         """The queue's work, with the mean run time since the looks before."""
@@ -70,7 +76,15 @@ class Vitals:
         return None
 
 
+def _by_name(survey: Survey) -> dict[str, dict[str, dict[str, Any]]]:
+    """Worker -> its consumers and their records."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for consumer, record in survey.records.items():
+        found.setdefault(str(record.get("name")), {})[consumer] = record
+    return found
+
+
 def _number(record: Mapping[str, Any], name: str) -> float:
-    """A number of a record; 0 for what is none: anybody may have written it."""
+    """A number of a record; 0 for what is none or cannot be: anybody may have written it."""
     value = record.get(name)
-    return float(value) if isinstance(value, (int, float)) and value == value else 0.0
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < MOST else 0.0
