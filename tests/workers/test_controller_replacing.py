@@ -131,7 +131,9 @@ def test_a_restart_that_is_cut_short_by_the_end(spec: PoolSpec, aside: Callable[
 
 def test_workers_with_places_of_their_own_leave_before_their_successors_come(spec: PoolSpec) -> None:
     cluster = FakeCluster()
-    with controlling(dataclasses.replace(spec, bundles=("first", "second")), cluster) as controller:
+    with controlling(
+        dataclasses.replace(spec, worker=WorkerOptions(scheduling_strategy=["first", "second"])), cluster
+    ) as controller:
         assert all_ready(controller, 2)
         controller.restart()
         assert all_ready(controller, 2)

@@ -265,7 +265,7 @@ def test_a_worker_on_its_way_to_a_node_that_leaves_is_asked_for_anew(spec: PoolS
 
 
 def test_a_place_in_a_group_is_taken_once(spec: PoolSpec) -> None:
-    bundles = dataclasses.replace(pool(spec, 3), bundles=("first", "second", "third"))
+    bundles = dataclasses.replace(pool(spec, 3), worker=WorkerOptions(scheduling_strategy=["first", "second", "third"]))
     cluster = FakeCluster()
     with controlling(bundles, cluster) as controller:
         assert all_ready(controller, 3)

@@ -119,8 +119,9 @@ class Fleet:
     def _is_stuck(self) -> bool:
         """Can a successor only come when somebody has left?"""
         members = self.members.values()
-        if self._spec.bundles:
-            return len(members) >= len(self._spec.bundles) and self.is_settled
+        places = self._spec.worker.scheduling_strategy
+        if isinstance(places, list):
+            return len(members) >= len(places) and self.is_settled
         return is_stuck(members, time.monotonic(), self._freed_at)
 
     def _fill_up(self, wanted: int, strategy: Any, nodes: Sequence[Node]) -> None:
