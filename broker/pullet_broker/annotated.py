@@ -36,10 +36,12 @@ _STREAMS = (
 
 
 class Arguments:
-    """Builds the arguments of one method."""
+    """Builds the arguments of one method. `of_item`: the method takes a list, and a job has one of its items."""
 
-    def __init__(self, method: Callable[..., Any]) -> None:
+    def __init__(self, method: Callable[..., Any], *, of_item: bool = False) -> None:
         hints = hints_of(method)
+        if of_item:
+            hints = {name: _element(hint) for name, hint in hints.items()}
         self._signature = _signature(method)
         parameters = self._signature.parameters.values() if self._signature else ()
         found = {one.name: value_builder(hints.get(one.name)) for one in parameters}
@@ -68,9 +70,13 @@ class Arguments:
         return _built(build, value, f"argument {name}")
 
 
-def result_builder(method: Callable[..., Any]) -> Build | None:
-    """Builds what a method returns, or what its coroutine does; None where its annotation asks for nothing."""
-    build = value_builder(_awaited(hints_of(method).get("return")))
+def result_builder(method: Callable[..., Any], *, of_item: bool = False) -> Build | None:
+    """Builds what a method returns, or what its coroutine does; None where its annotation asks for nothing.
+
+    `of_item`: it returns a list, and a job gets one of its items.
+    """
+    hint = _awaited(hints_of(method).get("return"))
+    build = value_builder(_element(hint) if of_item else hint)
     return None if build is None else lambda value: _built(build, value, "the result")
 
 
@@ -189,6 +195,10 @@ def _mapping(keys: Build | None, values: Build | None) -> Build | None:
         return {keys(key) if keys else key: values(part) if values else part for key, part in value.items()}
 
     return build
+
+
+def _element(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) in _SEQUENCES and typing.get_args(hint) else None
 
 
 def _awaited(hint: Any) -> Any:

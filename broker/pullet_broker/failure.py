@@ -14,11 +14,12 @@ MEMBERS, DEPTH = 50, 5
 """How much of an exception group travels as itself; its text and traceback tell of the rest."""
 
 
-def describe(error: BaseException, *, frames_to_skip: int = 1, depth: int = DEPTH) -> Failure:
-    """An exception as data, with the traceback from the engine's own frames on. Never raises."""
+def describe(error: BaseException, *, skip: str = "", depth: int = DEPTH) -> Failure:
+    """An exception as data. Its traceback begins behind the frames of files whose path begins with `skip`: those of
+    the worker, which lead to the engine. Never raises."""
     cls, frames = type(error), error.__traceback__
-    for _ in range(frames_to_skip):
-        frames = frames.tb_next if frames else None
+    while skip and frames is not None and frames.tb_frame.f_code.co_filename.startswith(skip):
+        frames = frames.tb_next
     failure = Failure(
         f"{cls.__module__}.{cls.__qualname__}",
         _ask(lambda: str(error), f"<{cls.__name__} whose text cannot be made>"),
@@ -29,7 +30,7 @@ def describe(error: BaseException, *, frames_to_skip: int = 1, depth: int = DEPT
     members = _ask(lambda: _members(error), nothing)
     if members and depth > 0:
         failure.args[:] = [str(error.args[0])]
-        failure.members.extend(describe(one, frames_to_skip=0, depth=depth - 1) for one in members[:MEMBERS])
+        failure.members.extend(describe(one, depth=depth - 1) for one in members[:MEMBERS])
     return failure
 
 

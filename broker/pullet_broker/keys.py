@@ -16,7 +16,8 @@ home:<key>       string  the place where the jobs of a key run         cycle, cl
 delayed          zset    job id -> due time (ms of Redis TIME)         submit, fail       promote, cancel
 parked           hash    job id -> packed fields of a delayed job      submit, fail       promote, cancel
 reply:<job>      string  the committed reply                           whoever settles    TTL, or its reader
-inbox:<client>   stream  job id -> reply, one field a reply            whoever settles    TTL, trimmed by client
+part:<job>       stream  items of a generator: attempt, index, value   part               TTL, or its reader
+inbox:<client>   stream  job id -> reply, job id:index -> item         settle, part       TTL, trimmed by client
 client:<client>  string  "<highest accepted number> <link>"            submit             TTL
 blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles
 dead             stream  dead letters                                  fail, reap         capped
@@ -130,6 +131,9 @@ class Keys:
 
     def inbox(self, client: str) -> str:
         return self.inbox_prefix + client
+
+    def part(self, job: str) -> str:
+        return f"{self._base}part:{job}"
 
     def blob(self, job: str) -> str:
         return self.blob_prefix + job

@@ -37,6 +37,7 @@ from pullet_broker.errors import (
 from pullet_broker.settings import Lease, Lifetimes, Limits, Prefetch, Queue
 
 if TYPE_CHECKING:
+    from pullet.batching import batch
     from pullet.client import Client
     from pullet.connecting import connect
     from pullet.future import Future
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pullet.options import Options
     from pullet.resolve import RemoteTraceback, register_error
     from pullet.results import Results
+    from pullet.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -81,9 +83,11 @@ __all__ = [
     "ServerMissing",
     "ServerRefused",
     "ServerUnavailable",
+    "Stream",
     "TooLarge",
     "UnknownMethod",
     "WorkerLost",
+    "batch",
     "connect",
     "register_error",
 ]
@@ -96,6 +100,8 @@ _AT_FIRST_USE = {
     "Options": "pullet.options",
     "RemoteTraceback": "pullet.resolve",
     "Results": "pullet.results",
+    "Stream": "pullet.stream",
+    "batch": "pullet.batching",
     "connect": "pullet.connecting",
     "register_error": "pullet.resolve",
 }

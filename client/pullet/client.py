@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -16,6 +16,7 @@ from pullet.mapping import MapOptions, map_calls
 from pullet.method import Methods
 from pullet.options import DEFAULT, Options
 from pullet.results import Results
+from pullet.stream import Stream
 from pullet_broker.address import Address
 from pullet_broker.codec import encode_call
 from pullet_broker.settings import Queue
@@ -55,11 +56,17 @@ class Client(Executor, Generic[E]):
         self, method: Callable[Concatenate[E, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[R]: ...
     @overload
+    def submit(
+        self, method: Callable[Concatenate[E, P], Iterator[R] | AsyncIterator[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[list[R]]: ...
+    @overload
     def submit(self, method: Callable[Concatenate[E, P], R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
     @overload
     def submit(self, method: str, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
     def submit(self, method: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue one call of an engine's method and return its future at once; never waits for the network.
+
+        The result of a generator method is the list of its items; see `stream` for one at a time.
 
         Raises `TypeError` when the arguments do not fit, `UnknownMethod`, `EncodeError` and `TooLarge` when they
         cannot travel, `ClientClosed` after `close`. Everything later is raised by the future.
@@ -68,6 +75,31 @@ class Client(Executor, Generic[E]):
         found.check(args, kwargs)
         payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
         return self._core.submit(found.name, payload, self._options, found.build)
+
+    @overload
+    def stream(
+        self, method: Callable[Concatenate[E, P], AsyncIterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self, method: Callable[Concatenate[E, P], Iterable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Stream[R]: ...
+    @overload
+    def stream(self, method: str, /, *args: Any, **kwargs: Any) -> Stream[Any]: ...
+    def stream(self, method: Any, /, *args: Any, **kwargs: Any) -> Stream[Any]:
+        """Queue one call of a generator method; iterate what this returns for its items, as they come.
+
+        Raises as `submit` does. An error in the generator is raised in the loop, after the items before it. Leaving
+        the loop early cancels the job: the generator is closed at its next item.
+
+        A job that is run again (its worker died, or `retries`) starts its generator anew; items that were there
+        already are skipped by their number. So the generator must yield the same items again, or the reader sees
+        some of the first run and the rest of the second.
+        """
+        found = self._methods.find(method)
+        found.check(args, kwargs)
+        payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
+        return self._core.stream(found.name, payload, self._options, found.build_item)
 
     @overload  # type: ignore[override]
     def map(

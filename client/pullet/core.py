@@ -13,12 +13,14 @@ from concurrent.futures import InvalidStateError
 from concurrent.futures import wait as wait_for_futures
 from typing import Any, TypeVar
 
+from pullet.arrivals import Arrivals
 from pullet.future import Future
 from pullet.options import Options
 from pullet.outbox import Pending
 from pullet.receiver import Receiver
 from pullet.resolve import resolve
 from pullet.sender import Sender
+from pullet.stream import Stream
 from pullet.waiting import PATIENCE_S, lend_during
 from pullet_broker.address import Address
 from pullet_broker.errors import ClientClosed, JobLost, PulletError, QueueFull
@@ -64,16 +66,30 @@ class Core:
         job = options.job(new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         future.build = build
-        item = Pending(job, future, keep=options.keep is not False)
+        self._put(Pending(job, future, keep=options.keep is not False))
+        return future
+
+    def stream(
+        self, method: str, payload: Buffer, options: Options, build: Callable[[Any], Any] | None = None
+    ) -> Stream[Any]:
+        if self._refuses:
+            raise ClientClosed("submit after close; connect again", queue=self._queue.name)
+        job = options.job(new_job_id(), method, payload, stream=True)
+        future: Future[Any] = Future(job.id, self._cancel, self._share)
+        arrivals = Arrivals(future)
+        self._put(Pending(job, future, keep=options.keep is not False, arrivals=arrivals))
+        return Stream(future, arrivals, self._queue.limits, build)
+
+    def _put(self, item: Pending) -> None:
         if not self._started:
             self._start()
-        self._open[job.id.encode()] = item
+        job = item.job.id.encode()
+        self._open[job] = item
         try:
             self._sender.put(item)
         except PulletError:
-            del self._open[job.id.encode()]
+            del self._open[job]
             raise
-        return future
 
     def attach(self, job: str) -> Future[Any]:
         """A future of a job that anybody submitted. Its reply is left to its TTL: others may wait for it too."""

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pullet_broker.annotated import result_builder
+from pullet.batching import batch_of
+from pullet_broker.annotated import item_builder, result_builder
 from pullet_broker.errors import UnknownMethod
 
 
@@ -52,8 +53,13 @@ class Method:
 
     def __init__(self, name: str, function: Callable[..., Any] | None) -> None:
         self.name = name
-        self.build = result_builder(_unbound(function)) if function is not None else None
+        plain = _unbound(function) if function is not None else None
+        self.build = result_builder(plain, of_item=batch_of(plain) is not None) if plain is not None else None
         """Makes the result what the method's annotation says, from plain data; None where nothing is to be made."""
+        self.build_item = build_item = item_builder(plain) if plain is not None else None
+        """The same for what a generator method yields."""
+        if build_item is not None:
+            self.build = lambda values: [build_item(value) for value in values]
         self._signature = _signature(function)
         self._least, self._most = _positional_bounds(self._signature)
 

@@ -35,15 +35,15 @@ class Options:
         if self.key is not None:
             check_length("key", self.key)
 
-    def job(self, job_id: str, method: str, args: Buffer) -> Job:
+    def job(self, job_id: str, method: str, args: Buffer, *, stream: bool = False) -> Job:
         """A job with these options."""
-        if self is DEFAULT:
+        if self is DEFAULT and not stream:
             return Job(job_id, method, args)
         return Job(
             job_id,
             method,
             args,
-            opts=json.dumps({"retries": self.retries}, separators=(",", ":")) if self.retries else "",
+            opts=_packed(retries=self.retries, stream=int(stream)),
             lane=lane_of(self.priority),
             delay_ms=_milliseconds(self.delay),
             expires_ms=_milliseconds(self.expires or 0),
@@ -53,6 +53,12 @@ class Options:
 
 
 DEFAULT = Options()
+
+
+def _packed(**opts: int) -> str:
+    """Short JSON of what is given; empty when nothing is."""
+    given = {name: value for name, value in opts.items() if value}
+    return json.dumps(given, separators=(",", ":")) if given else ""
 
 
 def _milliseconds(seconds: float) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from pullet.arrivals import Arrivals
 from pullet.future import Future
 from pullet_broker.job import Job
 from pullet_broker.moves.submit import EMPTY, Answer, Submitted
@@ -27,6 +28,8 @@ class Pending:
     job: Job
     future: Future[object]
     keep: bool = False
+    arrivals: Arrivals | None = None
+    """Where the items of a stream go."""
     number: int = 0
     accepted_at: float = 0.0
 

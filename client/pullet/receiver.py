@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pullet.arrivals import Arrivals
 from pullet.outbox import Pending
 from pullet.resolve import resolve
 from pullet.wakeups import batch
@@ -16,6 +17,7 @@ from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
+from pullet_broker.moves.part import read_from, read_items, read_name
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
@@ -30,6 +32,10 @@ NUDGE_S = 0.05
 """How often a closing receiver is interrupted: it may have been just about to read."""
 LOOK = 500
 """Replies looked up in one MGET."""
+READ_ITEMS = 32
+"""Items of a stream read at once; each may be large."""
+JOB_LENGTH = 32
+"""Characters in the id of a job: a longer name in an inbox is that of an item."""
 
 
 class Receiver:
@@ -44,6 +50,7 @@ class Receiver:
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []
+        self._has_items = False  # of streams, since the inbox was trimmed
         self._look_first = self._interrupted = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -122,9 +129,12 @@ class Receiver:
 
     def _cleaning(self, inboxes: dict[str, str]) -> list[tuple[Arg, ...]]:
         """Delete what was read, or else show that this client lives."""
-        if self._done:
-            trims = [("XTRIM", inbox, "MINID", self._cursors[client]) for inbox, client in inboxes.items()]
-            return [("UNLINK", *self._done), *trims]
+        if self._done or self._has_items:
+            self._has_items = False
+            trims: list[tuple[Arg, ...]] = [
+                ("XTRIM", inbox, "MINID", self._cursors[client]) for inbox, client in inboxes.items()
+            ]
+            return [("UNLINK", *self._done), *trims] if self._done else trims
         ttl = self._queue.lifetimes.client_ms
         keys = [key for inbox, client in inboxes.items() for key in (inbox, self._queue.keys.client(client))]
         return [("PEXPIRE", key, ttl) for key in keys]
@@ -133,7 +143,9 @@ class Receiver:
         large: list[bytes] = []
         with batch():
             for job, raw in replies:
-                if raw:
+                if len(job) > JOB_LENGTH and (name := read_name(job)):
+                    self._arrive(*name, raw)
+                elif raw:
                     self._settle(job, raw)
                 elif job in self._open:
                     large.append(job)
@@ -149,12 +161,31 @@ class Receiver:
                 if raw is not None:
                     self._settle(job, raw)
 
+    def _arrive(self, job: bytes, index: int, raw: bytes) -> None:
+        """An item of a stream. One that is too large for the inbox, or comes after a gap, is read with its kin."""
+        self._has_items = True
+        item = self._open.get(job)
+        if item is not None and item.arrivals is not None and not item.arrivals.feed(index, raw):
+            self._read_rest(job.decode(), item.arrivals)
+
+    def _read_rest(self, job: str, arrivals: Arrivals) -> None:
+        """Everything of a stream that is stored and not here yet."""
+        while found := read_items(self._link.execute(*read_from(self._queue, job, arrivals.expected, READ_ITEMS))):
+            for index, raw in found:
+                arrivals.feed(index, raw)
+
     def _settle(self, job: bytes, raw: bytes) -> None:
-        item = self._open.pop(job, None)
+        item = self._open.get(job)
         if item is None:
             return  # a reply that was read before, or the mark of a new inbox
+        if item.arrivals is not None and not item.arrivals.is_complete(raw):
+            self._read_rest(job.decode(), item.arrivals)
+        if self._open.pop(job, None) is None:
+            return  # cancelled meanwhile
         if not item.keep:
             self._done.append(self._queue.keys.reply(job.decode()))
+            if item.arrivals is not None:
+                self._done.append(self._queue.keys.part(job.decode()))
         future = item.settle()
         future.accepted = True
         resolve(future, raw, self._queue.limits)
@@ -170,3 +201,6 @@ class Receiver:
         self._cursors = dict.fromkeys(clients if jobs else clients[-1:], b"0")
         for start in range(0, len(jobs), LOOK):
             self._fetch(jobs[start : start + LOOK])
+        for job, item in list(self._open.items()):
+            if item.arrivals is not None:
+                self._read_rest(job.decode(), item.arrivals)

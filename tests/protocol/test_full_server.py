@@ -10,6 +10,7 @@ from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import ServerFull
 from pullet_broker.link import Link
+from pullet_broker.moves.part import part
 from pullet_broker.moves.submit import Answer
 from pullet_broker.settings import Queue
 from tests.support.scribe import Scribe, a_job
@@ -96,3 +97,14 @@ def test_failures_retries_and_gifts_go_through(scribe: Scribe) -> None:
     assert scribe.promote() == 1
     assert scribe.cancel(later) == "ASKED"
     assert (scribe.ended(for_good), scribe.where(later), scribe.where(back)) == ("error", ["normal"], ["again"])
+
+
+def test_items_of_a_generator_are_refused_like_new_jobs(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = caller.one()
+    entry = worker.take_one()
+    fill(scribe.link)
+    with pytest.raises(ServerFull, match="maxmemory"):
+        scribe.link.run(part(scribe.queue, worker.name, entry, 0, [b"item"]))
+    assert worker.finish(entry) == []
+    assert scribe.ended(job) == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -59,3 +60,28 @@ class Searcher:
 
     def move(self, board: str) -> str:
         return self.evaluator.submit(Echo.say, f"after {board}").result(20)
+
+
+class Busy:
+    """Keeps its worker busy in each way there is."""
+
+    def sleep(self, gate: str) -> None:
+        while not Path(gate).exists():
+            time.sleep(1.0)
+
+    def spin(self, gate: str) -> int:
+        turns = 0
+        while turns % 10_000 or not Path(gate).exists():
+            turns += 1
+        return turns
+
+
+class AsyncBusy:
+    """It is built on its loop; its methods run many at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def wait(self, gate: str) -> None:
+        while not Path(gate).exists():
+            await asyncio.sleep(0.05)

@@ -51,6 +51,11 @@ class Kit:
         self.calls.append(seconds)
         return seconds
 
+    def count(self, n: int, rest_s: float) -> Iterator[int]:
+        for i in range(n):
+            yield i
+            threading.Event().wait(rest_s)
+
     def boom(self, text: str = "boom") -> None:
         raise ValueError(text)
 
@@ -82,12 +87,25 @@ class Worker:
     """A runner in a thread of this process."""
 
     def __init__(
-        self, queue: Queue, address: Address, factory: Callable[[], Any], name: str, place: str | None = None
+        self,
+        queue: Queue,
+        address: Address,
+        factory: Callable[[], Any],
+        name: str,
+        place: str | None = None,
+        concurrency: int | None = None,
     ) -> None:
         self.ready = threading.Event()
         self.ended: Future[BaseException | None] = Future()
         self.runner = Runner(
-            queue, address, factory, name=name, place=place, on_ready=self.ready.set, on_end=self.ended.set_result
+            queue,
+            address,
+            factory,
+            name=name,
+            concurrency=concurrency,
+            place=place,
+            on_ready=self.ready.set,
+            on_end=self.ended.set_result,
         )
 
     @property
@@ -112,9 +130,11 @@ def running(
     *,
     name: str = "worker",
     place: str | None = None,
+    concurrency: int | None = None,
 ) -> Iterator[Worker]:
     """A worker that is ready. At the end it is drained, and must have ended well."""
-    worker = Worker(queue, address, (lambda: engine) if isinstance(engine, Kit) else engine, name, place)
+    factory = (lambda: engine) if isinstance(engine, Kit) else engine
+    worker = Worker(queue, address, factory, name, place, concurrency)
     worker.runner.start()
     try:
         assert worker.ready.wait(10), "the worker did not become ready"

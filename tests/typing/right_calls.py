@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,24 @@ class Chess:
     async def ponder(self, fen: str) -> str:
         return fen
 
+    @pullet.batch(max_batch_size=64, batch_wait_timeout_s=0.005)
+    def score(self, fens: list[str]) -> list[float]:
+        return [0.0 for _ in fens]
+
+    @pullet.batch()
+    def guess(self, fens: list[str]) -> list[int | Exception]:
+        return [len(fen) or ValueError(fen) for fen in fens]
+
+    @pullet.batch()
+    async def weigh(self, fens: list[str]) -> list[bytes]:
+        return [fen.encode() for fen in fens]
+
+    def lines(self, fen: str) -> Iterator[str]:
+        yield fen
+
+    async def thoughts(self, fen: str, most: int = 9) -> AsyncIterator[float]:
+        yield float(len(fen) * most)
+
 
 def clients(client: pullet.Client[Chess]) -> None:
     assert_type(client.submit(Chess.eval, "fen", depth=15), pullet.Future[int])
@@ -41,6 +60,27 @@ def clients(client: pullet.Client[Chess]) -> None:
     assert_type(list(client.map("eval", ["a", "b"], [3, 4])), list[Any])
     by_name = client.submit("eval", "fen")
     assert_type(by_name.job_id, str)
+
+
+def streams(client: pullet.Client[Chess]) -> None:
+    assert_type(client.stream(Chess.lines, "fen"), pullet.Stream[str])
+    assert_type(client.stream(Chess.thoughts, "fen", most=3), pullet.Stream[float])
+    assert_type(list(client.stream(Chess.lines, "fen")), list[str])
+    assert_type(client.submit(Chess.lines, "fen"), pullet.Future[list[str]])
+    assert_type(client.submit(Chess.thoughts, "fen").result(), list[float])
+    assert_type(client.stream("lines", "fen").job_id, str)
+
+
+def batches(client: pullet.Client[Chess]) -> None:
+    assert_type(client.submit(Chess.score, "fen"), pullet.Future[float])
+    assert_type(client.submit(Chess.guess, "fen").result(), int)
+    assert_type(client.submit(Chess.weigh, "fen"), pullet.Future[bytes])
+    assert_type(list(client.map(Chess.score, ["a", "b"])), list[float])
+
+
+async def async_streams(client: pullet.Client[Chess]) -> None:
+    async for thought in client.stream(Chess.thoughts, "fen"):
+        assert_type(thought, float)
 
 
 async def awaiting(client: pullet.Client[Chess]) -> None:

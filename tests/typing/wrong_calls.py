@@ -3,12 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pullet
 
 
 class Chess:
     def eval(self, fen: str, depth: int = 12) -> int:
         return len(fen) * depth
+
+    @pullet.batch()
+    def score(self, fens: list[str]) -> list[float]:
+        return [0.0 for _ in fens]
+
+    @pullet.batch()  # type: ignore[arg-type]
+    def single(self, fen: str) -> float:
+        return 0.0
+
+    def lines(self, fen: str) -> Iterator[str]:
+        yield fen
 
 
 class Other:
@@ -24,3 +37,7 @@ def wrong(client: pullet.Client[Chess]) -> None:
     client.map(Chess.eval, [1, 2])  # type: ignore[arg-type]
     client.map(Chess.eval, ["a"], ["b"])  # type: ignore[arg-type]
     client.map(Chess.eval, ["a"], windows=3)  # type: ignore[call-overload]
+    client.stream(Chess.lines, 3)  # type: ignore[call-overload]
+    client.stream(Chess.eval, "fen")  # type: ignore[call-overload]
+    client.submit(Chess.score, 3)  # type: ignore[call-overload]
+    client.submit(Chess.score, ["a", "b"])  # type: ignore[call-overload]

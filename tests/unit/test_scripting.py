@@ -15,6 +15,7 @@ from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
 from pullet_broker.moves.finding import find, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
+from pullet_broker.moves.part import part
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
 from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
@@ -40,8 +41,9 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "spill": lambda: spill(QUEUE, "w", "here"),
     "find": lambda: find(QUEUE, "job", "0-0"),
     "watch": lambda: watch(QUEUE, "job", CLIENT),
+    "part": lambda: part(QUEUE, "w", ENTRY, 0, [b"a", b"b"]),
 }
-REST = {"submit": 2 * 10, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1}
+REST = {"submit": 2 * 10, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1, "part": 2}
 """How many ARGV each of them gives beyond the named ones."""
 
 every_script = pytest.mark.parametrize("name", NAMES)
@@ -95,17 +97,17 @@ def test_only_an_open_ended_script_reads_beyond_its_named_arguments(name: str) -
 @every_script
 def test_each_shared_part_that_a_script_names_is_needed(name: str) -> None:
     parts = read_header(source(name))["USES"]
-    texts = {part: (FOLDER / "shared" / f"{part}.lua").read_text() for part in parts}
-    for part, text in texts.items():
+    texts = {shared: (FOLDER / "shared" / f"{shared}.lua").read_text() for shared in parts}
+    for name_of_part, text in texts.items():
         offered = re.findall(r"^local function (\w+)", text, re.MULTILINE)
-        others = [source(name), *(other for key, other in texts.items() if key != part)]
-        assert any(re.search(rf"\b{word}\(", other) for word in offered for other in others), part
+        others = [source(name), *(other for key, other in texts.items() if key != name_of_part)]
+        assert any(re.search(rf"\b{word}\(", other) for word in offered for other in others), name_of_part
 
 
 @every_script
-def test_all_but_submit_run_on_a_full_server(name: str) -> None:
+def test_all_but_those_that_bring_new_data_run_on_a_full_server(name: str) -> None:
     first = load(name).text.splitlines()[0]
-    assert first == ("#!lua" if name == "submit" else "#!lua flags=allow-oom")
+    assert first == ("#!lua" if name in ("submit", "part") else "#!lua flags=allow-oom")
 
 
 @every_script

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pullet_broker.address import Address
+from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.link import Link
 from pullet_broker.settings import Lease, Queue
 from pullet_workers.spec import PoolSpec, Scale
@@ -18,7 +19,7 @@ from tests.support.scribe import Scribe
 @pytest.fixture
 def quick(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Queue:
     """The test's queue with ten beats and ticks a second, and workers that hear of a pause as fast."""
-    monkeypatch.setattr("pullet_workers.loop.BLOCK_MS", 100)
+    monkeypatch.setattr("pullet_workers.consumer.BLOCK_MS", 100)
     return dataclasses.replace(queue, lease=Lease(beat_s=0.1, tick_ms=90, ticks=50))
 
 
@@ -60,3 +61,10 @@ def _no_task_fails_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.fixture
+def fresh() -> Iterator[Address]:
+    """A server of the test's own, for what would hurt others."""
+    with EmbeddedServer.start() as server:
+        yield Address(server.url)

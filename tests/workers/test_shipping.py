@@ -17,7 +17,7 @@ pytest.importorskip("ray")
 import ray.cloudpickle as cloudpickle
 
 from pullet_workers import shipping
-from pullet_workers.shipping import build, pack
+from pullet_workers.shipping import open_engine, pack
 from tests.ray.engines import Echo
 
 HERE_ONLY = """
@@ -44,7 +44,7 @@ def make():
 
 ELSEWHERE = """
 import sys
-from pullet_workers.shipping import build
+from pullet_workers.shipping import open_engine
 for name in ("here_only", "here_only_base"):
     try:
         __import__(name)
@@ -52,7 +52,7 @@ for name in ("here_only", "here_only_base"):
         continue
     sys.exit(name + " can be imported here, so this shows nothing")
 try:
-    engine = build(bytes.fromhex(sys.stdin.read()))
+    engine = open_engine(bytes.fromhex(sys.stdin.read()))()
     print(engine.next())
 except Exception as error:
     print(type(error).__name__, getattr(error, "name", None), error)
@@ -116,7 +116,7 @@ def test_a_module_that_the_user_registered_stays_registered(here_only: Any) -> N
 
 def test_the_reference_is_used_where_it_can_be(here_only: Any) -> None:
     module = here_only()
-    engine = build(pack(module.Engine))
+    engine = open_engine(pack(module.Engine))()
     assert type(engine) is module.Engine
 
 
@@ -141,7 +141,7 @@ def test_what_cannot_go_by_value_says_why(here_only: Any) -> None:
     assert said.startswith("ModuleNotFoundError here_only the workers cannot import 'here_only'")
     assert "it could not come by value" in said
     assert "lock" in said
-    assert type(build(pack(module.Engine))) is module.Engine, "where the module is, nothing is amiss"
+    assert type(open_engine(pack(module.Engine))()) is module.Engine, "where the module is, nothing is amiss"
 
 
 def test_globals_that_are_too_large_do_not_travel(here_only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_an_engine_given_by_name_is_imported_by_the_worker_alone(here_only: Any)
     parcel = pack("here_only:Engine")
     assert "here_only" not in sys.modules
     assert "cannot import 'here_only'" in elsewhere(parcel)
-    assert build(parcel).next()[0] == 7
+    assert open_engine(parcel)().next()[0] == 7
 
 
 def test_installed_packages_are_never_copied() -> None:
@@ -166,13 +166,13 @@ def test_installed_packages_are_never_copied() -> None:
 
     for engine in (collections.OrderedDict, msgpack.Packer, dict):
         assert len(pack(engine)) < 600
-        assert type(build(pack(engine))) is engine
+        assert type(open_engine(pack(engine))()) is engine
 
 
 def test_an_error_of_the_constructor_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="boom"):
-        build(pack(functools.partial(_fail, "boom")))
-    assert build(pack(functools.partial(Echo, "hi "))).say("you") == "hi you"
+        open_engine(pack(functools.partial(_fail, "boom")))()
+    assert open_engine(pack(functools.partial(Echo, "hi ")))().say("you") == "hi you"
 
 
 def _fail(text: str) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from pullet import Client
 from pullet_broker.address import Address
-from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import JobLost
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
@@ -19,13 +18,6 @@ from tests.support.leaks import wait_until
 from tests.support.workers import Kit, Worker, calling, kill_connections, registered, running
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def fresh() -> Iterator[Address]:
-    """A server of the test's own, for what would hurt others."""
-    with EmbeddedServer.start() as server:
-        yield Address(server.url)
 
 
 def read_blindly(link: Link, queue: Queue, consumer: str) -> None:
@@ -194,7 +186,7 @@ def test_what_a_lost_connection_carried_is_run_after_the_reconnect(quick: Queue,
 def test_what_was_delivered_and_never_seen_is_run_without_a_reconnect_too(
     quick: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pullet_workers.loop.COMPARE_S", 0.2)
+    monkeypatch.setattr("pullet_workers.consumer.COMPARE_S", 0.2)
     kit = Kit()
     with running(quick, address, kit) as worker, calling(quick, address) as client:
         set_paused(link, quick, worker, True)

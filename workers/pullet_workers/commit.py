@@ -17,8 +17,10 @@ from pullet_workers.opts import read_opts
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
 
 
-def finish(entry: Entry, done: Done) -> Finished:
-    """What becomes of an attempt: its outcome, or another try where `retries` allow one."""
+def finish(entry: Entry, done: Done) -> Finished | None:
+    """What becomes of an attempt: its outcome, or another try where `retries` allow one. None: it is not ours."""
+    if done.reply is None:
+        return None
     finished = Finished(Outcome(entry, done.reply), failed=done.error is not None)
     if finished.failed and entry.opts and entry.raised < read_opts(entry.opts).retries:
         finished.retry_after_ms = retry_delay_ms(entry.raised)

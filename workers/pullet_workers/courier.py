@@ -40,6 +40,7 @@ class Courier:
         self._link = Link(address, f"pullet:{queue.name}:errands")
         self._changed = threading.Condition()
         self._plan = NOTHING
+        self._ahead = 1
         self._sleeps_until: float | None = None  # None: awake; infinity: until somebody calls
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pullet-courier", daemon=True)
@@ -47,8 +48,9 @@ class Courier:
     def start(self) -> None:
         self._thread.start()
 
-    def follow(self, plan: tuple[Step, ...]) -> None:
-        """Called by the loop when a job starts, or with `NOTHING` when there is none."""
+    def follow(self, plan: tuple[Step, ...], ahead: int = 1) -> None:
+        """Called by the loop when a job starts, or with `NOTHING` when there is none. `ahead`: jobs to fetch."""
+        self._ahead = ahead
         self._plan = plan
         until = self._sleeps_until
         if plan and until is not None and plan[0].at < until:
@@ -94,8 +96,8 @@ class Courier:
 
     def _swap(self, fetch: bool) -> None:
         with self._exchange.taking:
-            wanted = fetch and self._hand.running is not None and not self._hand.queued
-            self._exchange.run(self._link, int(wanted), alone=False)
+            wanted = fetch and self._hand.runs > 0 and not self._hand.queued
+            self._exchange.run(self._link, self._ahead if wanted else 0, alone=False)
 
     def _free(self) -> None:
         """Repeated until it is answered: giving back and committing twice changes nothing."""

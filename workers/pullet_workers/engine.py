@@ -1,112 +1,185 @@
-"""One engine in its worker: build it, call its methods, and turn whatever happens into a payload."""
+"""One engine in its worker: call its methods, and turn whatever happens into a payload."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any
 
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
-from pullet_broker.failure import describe
+from pullet_broker.failure import describe as describe_error
 from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Limits
+from pullet_workers.emitter import Fenced, Halted
+from pullet_workers.streaming import BadItem, OpenFlow, collect, collect_async
+from pullet_workers.traits import traits_of
+
+_OURS = os.path.dirname(__file__) + os.sep
 
 Factory = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """A factory that is still to be unpickled, in the thread that builds the engine: that may take long, or raise."""
+
+    open: Callable[[], Factory | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """How one attempt went. `reply` is ready to commit; `error` is what was raised, if anything."""
 
-    reply: bytes | Parts
+    reply: bytes | Parts | None
+    """None: the job is another worker's by now, there is nothing to commit."""
     error: BaseException | None
     run_s: float
 
 
 class Engine:
-    """The engine of one worker. Built and called in one thread, because engines may be bound to it."""
+    """The engine of one worker. Called in the thread that it was built in, because engines may be bound to it."""
 
-    def __init__(self, factory: Factory | str, worker: str, limits: Limits) -> None:
-        self._engine = resolve_factory(factory)()
-        self._worker, self._limits = worker, limits
+    def __init__(self, built: Any, worker: str, limits: Limits, open_flow: OpenFlow) -> None:
+        self._engine = built
+        self._worker, self._limits, self._open_flow = worker, limits, open_flow
         self._methods: dict[str, Callable[..., Any]] = {}
         self._arguments: dict[str, Arguments] = {}
+        self.traits = traits_of(type(built))
 
     def run(self, entry: Entry) -> Done:
         """Run one job. Never raises: every failure is the job's outcome, also SystemExit."""
         started = time.perf_counter()
         try:
-            method, args, kwargs = self._prepare(entry)
-        except _BadJob as bad:
-            return self._failed(entry, bad, bad.failure, started)
-        try:
+            method, args, kwargs = self.prepare(entry)
             value = method(*args, **kwargs)
+            if entry.opts or type(value) is GeneratorType:
+                value = collect(entry, value, self._open_flow, self._limits.result_bytes)
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
-            return self._failed(entry, error, describe(error), started)
-        run_s = time.perf_counter() - started
+            return self._raised(entry, error, time.perf_counter() - started)
+        return self.returned(entry, value, time.perf_counter() - started)
+
+    async def run_async(self, entry: Entry) -> Done:
+        """The same for an engine on an event loop."""
+        started = time.perf_counter()
         try:
-            payload = encode(value, limit=self._limits.result_bytes, name="result")
-        except (EncodeError, TooLarge) as error:
-            kind = "too_large" if isinstance(error, TooLarge) else "unencodable"
-            return self._failed(entry, error, _stated(kind, f"the result of {entry.method}: {error}"), started)
-        return Done(self._pack("ok", entry, run_s, payload), None, run_s)
+            method, args, kwargs = self.prepare(entry)
+            value = method(*args, **kwargs)
+            if isinstance(value, Awaitable):
+                value = await value
+            value = await collect_async(entry, value, self._open_flow, self._limits.result_bytes)
+        except BaseException as error:  # also what an engine raises to end its own task
+            return self._raised(entry, error, time.perf_counter() - started)
+        return self.returned(entry, value, time.perf_counter() - started)
 
-    def close(self) -> None:
-        """Call the engine's own `close`, where it has one."""
-        close = getattr(self._engine, "close", None)
-        if callable(close):
-            close()
+    def hook(self, name: str) -> Any:
+        """Call a hook of the engine, where it has one; what an async one returns is to be awaited."""
+        hook = getattr(self._engine, name, None)
+        return hook() if callable(hook) else None
 
-    def _prepare(self, entry: Entry) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    def has_hook(self, name: str) -> bool:
+        return callable(getattr(type(self._engine), name, None))
+
+    def run_hook(self, name: str) -> Any:
+        """The same for an engine without an event loop: an async hook gets one of its own."""
+        answer = self.hook(name)
+        return wait_for(answer) if isinstance(answer, Awaitable) else answer
+
+    def prepare(self, entry: Entry) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Method and arguments. Raises `BadJob`."""
         if entry.problem:
-            raise _BadJob("unreadable", f"job {entry.job or '?'} cannot be read: {entry.problem}")
+            raise stated("unreadable", f"job {entry.job or '?'} cannot be read: {entry.problem}")
         method = self._methods.get(entry.method) or self._find(entry.method)
         try:
             args, kwargs = decode_call(entry.args, limit=self._limits.args_bytes)
             args, kwargs = self._arguments[entry.method].build(args, kwargs)
         except (DecodeError, TooLarge) as error:
             message = f"the arguments of job {entry.job} cannot be read: {error}; submit jobs with pullet"
-            raise _BadJob("unreadable", message) from None
+            raise stated("unreadable", message) from None
         return method, args, kwargs
+
+    def returned(self, entry: Entry, value: Any, run_s: float) -> Done:
+        """The method returned, after `run_s` seconds."""
+        try:
+            payload = encode(value, limit=self._limits.result_bytes, name="result")
+        except (EncodeError, TooLarge) as error:
+            return self._unsendable(entry, error, "the result", run_s)
+        return Done(self._pack("ok", entry, run_s, payload), None, run_s)
+
+    def failed(self, entry: Entry, error: BaseException, failure: Failure, run_s: float) -> Done:
+        """The method raised, or could not be called."""
+        return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s)
+
+    def _raised(self, entry: Entry, error: BaseException, run_s: float) -> Done:
+        if isinstance(error, BadJob):
+            return self.failed(entry, error, error.failure, run_s)
+        if isinstance(error, BadItem):
+            return self._unsendable(entry, error.error, "an item", run_s)
+        if isinstance(error, Halted):
+            return Done(self._pack("cancelled", entry, run_s, b""), None, run_s)
+        if isinstance(error, Fenced):
+            return Done(None, None, run_s)
+        return self.failed(entry, error, describe(error), run_s)
 
     def _find(self, name: str) -> Callable[..., Any]:
         method = None if name.startswith("_") else getattr(self._engine, name, None)
         if not callable(method):
-            raise _BadJob("method", f"the engine {type(self._engine).__name__} has no method {name!r}")
+            raise stated("method", f"the engine {type(self._engine).__name__} has no method {name!r}")
         found: Callable[..., Any] = method
-        self._arguments[name] = Arguments(found)
+        self._arguments[name] = Arguments(found, of_item=name in self.traits.batches)
         self._methods[name] = found
         return found
 
-    def _failed(self, entry: Entry, error: BaseException, failure: Failure, started: float) -> Done:
-        run_s = time.perf_counter() - started
-        return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s)
+    def _unsendable(self, entry: Entry, error: EncodeError | TooLarge, what: str, run_s: float) -> Done:
+        bad = stated(
+            "too_large" if isinstance(error, TooLarge) else "unencodable", f"{what} of {entry.method}: {error}"
+        )
+        return self.failed(entry, error, bad.failure, run_s)
 
     def _pack(self, outcome: str, entry: Entry, run_s: float, payload: Buffer) -> bytes | Parts:
         return pack_reply(outcome, entry.attempt, self._worker, int(run_s * 1e6), payload)
 
 
-class _BadJob(Exception):
+class BadJob(Exception):
     """The job cannot be run as it is."""
 
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.failure = _stated(kind, text)
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
 
 
-def _stated(kind: str, text: str) -> Failure:
-    return Failure("pullet.JobError", text, [text], "", kind)
+def stated(kind: str, text: str) -> BadJob:
+    """A failure that the worker states in its own name."""
+    return BadJob(Failure("pullet.JobError", text, [text], "", kind))
 
 
-def resolve_factory(factory: Factory | str) -> Factory:
+def describe(error: BaseException) -> Failure:
+    """An exception as data, with the traceback from the engine's own frames on."""
+    return describe_error(error, skip=_OURS)
+
+
+def wait_for(hook: Awaitable[Any]) -> Any:
+    """What the async hook of an engine without an event loop returns."""
+
+    async def outcome() -> Any:
+        return await hook
+
+    return asyncio.run(outcome())
+
+
+def resolve_factory(factory: Factory | Pickled | str) -> Factory:
     """`"module:Class"` names an engine that the worker imports; anything else is called as it is."""
+    if isinstance(factory, Pickled):
+        return resolve_factory(factory.open())
     if not isinstance(factory, str):
         return factory
     module, _, name = factory.partition(":")

@@ -28,6 +28,11 @@ class Exchange:
 
     def run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         """Needs `taking`. When the link breaks, the outcomes stay in hand and go out again."""
+        while self._hand.finished > OUTCOMES:
+            self._run(link, 0, alone=False)
+        return self._run(link, want, alone=alone)
+
+    def _run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         finished = self._hand.commit(OUTCOMES)
         self._takes += want > 0
         calls = commits(

@@ -1,8 +1,8 @@
-"""What a worker holds: entries queued, the one running, and outcomes not yet committed. No I/O, no clock.
+"""What a worker holds: entries queued, those running, and outcomes not yet committed. No I/O, no clock.
 
-Two threads work on it. The loop takes, starts and finishes; the courier fetches and commits beside a running job, and
-sets aside what waits behind a long one, to give it back. An entry leaves a deque by one `pop`, which is atomic: it is
-either started or given back, never both.
+Several threads work on it. The one that takes also starts; whoever runs an entry finishes it; the courier fetches and
+commits beside a running job, and sets aside what waits behind a long one, to give it back. An entry leaves a deque by
+one `pop`, which is atomic: it is either started or given back, never both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pullet_broker.job import Entry
 from pullet_broker.moves.cycle import Outcome
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Finished:
     """An outcome, and when to run the job again if it is to be retried."""
 
@@ -43,7 +43,7 @@ class Hand:
     def __init__(self) -> None:
         self._queued: deque[Entry] = deque()
         self._finished: deque[Finished] = deque()
-        self._running: Entry | None = None
+        self._running: dict[int, Entry] = {}  # by identity
         self._committing: list[Finished] = []
         self._aside: list[Aside] = []
         self._moving = threading.Lock()
@@ -58,33 +58,62 @@ class Hand:
         return len(self._finished)
 
     @property
-    def running(self) -> Entry | None:
-        return self._running
+    def running(self) -> list[Entry]:
+        """In the order in which they were started."""
+        return list(self._running.values())
+
+    @property
+    def runs(self) -> int:
+        """How many entries run."""
+        return len(self._running)
 
     @property
     def is_empty(self) -> bool:
         return not (self._queued or self._running or self._aside)
 
     def take(self, entries: Iterable[Entry]) -> None:
-        self._queued.extend(entries)
+        with self._moving:
+            self._queued.extend(entries)
 
     def start(self) -> Entry | None:
         """The next entry to run, or None."""
         try:
-            self._running = self._queued.popleft()
+            entry = self._queued.popleft()
         except IndexError:
-            self._running = None
-        return self._running
+            return None
+        self._running[id(entry)] = entry
+        return entry
+
+    def waiting(self) -> list[Entry]:
+        """What is queued, in order."""
+        return list(self._queued)
+
+    def start_these(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Start those that are still queued; the others keep their order. Says which."""
+        chosen, started = {id(entry) for entry in entries}, []
+        with self._moving:
+            for _ in range(len(self._queued)):
+                entry = self._queued.popleft()
+                if id(entry) in chosen:
+                    self._running[id(entry)] = entry
+                    started.append(entry)
+                else:
+                    self._queued.append(entry)
+        return started
 
     def put_back(self, entry: Entry) -> None:
-        """The running entry could not be started after all: it is the next one again."""
+        """A running entry could not be started after all: it is the next one again."""
         self._queued.appendleft(entry)
-        self._running = None
+        del self._running[id(entry)]
 
-    def finish(self, finished: Finished) -> None:
-        """The running entry has an outcome."""
-        self._finished.append(finished)
-        self._running = None
+    def finish(self, entry: Entry, finished: Finished | None) -> None:
+        """A running entry has ended: with an outcome, or with None where it turned out to be another worker's.
+
+        It is never in neither place: `held` may look at any moment.
+        """
+        if finished is not None:
+            self._finished.append(finished)
+        self._running.pop(id(entry), None)
 
     def commit(self, most: int) -> list[Finished]:
         """Up to `most` outcomes to commit now; they are held until `committed`."""
@@ -100,7 +129,7 @@ class Hand:
     def set_aside(self) -> Aside:
         """Courier: everything that waits, out of the loop's reach, until `put_away`."""
         with self._moving:
-            aside = Aside(list(_drain(self._queued)), list(_drain(self._finished)))
+            aside = Aside(_drain(self._queued), _drain(self._finished))
             if aside:
                 self._aside.append(aside)
             return aside
@@ -126,13 +155,12 @@ class Hand:
     def held(self) -> list[Entry]:
         """Every entry that is ours as far as we know. Only the loop's thread may ask, with no take under way."""
         with self._moving:
+            entries = self.running  # looked at first: what ends meanwhile is then found among the finished
             finished = [*self._committing, *self._finished]
-            entries = [*self._queued, *(one.outcome.entry for one in finished)]
+            entries += [*self._queued, *(one.outcome.entry for one in finished)]
             for aside in self._aside:
                 entries += aside.queued + [one.outcome.entry for one in aside.finished]
-            if self._running is not None:
-                entries.append(self._running)
-            return entries
+            return list({id(entry): entry for entry in entries}.values())
 
     def drop(self, lost: Iterable[Entry]) -> None:
         """Entries that are no longer ours: they are not run, and their outcomes are not sent."""
@@ -140,24 +168,26 @@ class Hand:
         with self._moving:
             for entry in [entry for entry in self._queued if (entry.lane, entry.id) in gone]:
                 self._queued.remove(entry)
-            for one in [one for one in self._finished if _place(one) in gone]:
+            for one in [one for one in list(self._finished) if _place(one) in gone]:
                 self._finished.remove(one)
             self._committing = [one for one in self._committing if _place(one) not in gone]
 
     def clear(self) -> None:
-        """Drop everything: this consumer counts as dead."""
-        self.drop(self.held())
+        """Drop what was not started: this consumer counts as dead. An outcome still counts where it comes first."""
+        self.drop(self.waiting())
 
 
 T = TypeVar("T")
 
 
-def _drain(source: deque[T]) -> Iterable[T]:
+def _drain(source: deque[T]) -> list[T]:
+    """Everything in it, in order. Taken from the end, because whoever starts entries takes them from the front."""
+    found: list[T] = []
     while True:
         try:
-            yield source.pop()
+            found.append(source.pop())
         except IndexError:
-            return
+            return found[::-1]
 
 
 def _place(one: Finished) -> tuple[int, str]:

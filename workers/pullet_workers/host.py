@@ -12,9 +12,9 @@ from typing import Any
 import ray
 
 from pullet_broker.errors import EngineFailed
-from pullet_broker.failure import describe
+from pullet_workers.engine import Pickled, describe
 from pullet_workers.runner import Runner
-from pullet_workers.shipping import build
+from pullet_workers.shipping import open_engine
 from pullet_workers.spec import PoolSpec
 
 LOOK_S = 3.0
@@ -34,8 +34,9 @@ class Host:
         self._runner = Runner(
             spec.queue,
             spec.address,
-            lambda: build(spec.engine),
+            Pickled(lambda: open_engine(spec.engine)),
             name=name,
+            concurrency=spec.worker.concurrency,
             about={"node": self._node, "actor": context.get_actor_id()},
             on_ready=lambda: self._ready.set_result(None),
             on_end=self._end,

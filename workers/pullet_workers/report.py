@@ -22,27 +22,50 @@ class Report:
     done: int = 0
     failed: int = 0
     busy_s: float = 0.0
+    """Run time of all jobs together: with several at once it grows faster than the clock."""
+    running: int = 0
+    """Jobs that run now."""
     job: str | None = None
+    """The one of them that runs longest, and its method."""
     method: str | None = None
     job_since: float | None = None
-    """When the job in hand was started, on the monotonic clock of the worker's host."""
+    """When that job was started, on the monotonic clock of the worker's host."""
+
+    def __post_init__(self) -> None:
+        self._started: dict[int, tuple[Entry, float]] = {}  # by identity, the oldest first
 
     def started(self, entry: Entry) -> None:
-        self.state, self.job, self.method, self.job_since = "busy", entry.job, entry.method, time.monotonic()
+        since = time.monotonic()
+        if not self._started:
+            self.job, self.method, self.job_since = entry.job, entry.method, since
+        self._started[id(entry)] = (entry, since)
+        self.running += 1
+        self.state = "busy"
 
-    def finished(self, done: Done) -> None:
+    def finished(self, entry: Entry, done: Done) -> None:
         self.busy_s += done.run_s
-        self.job = self.method = self.job_since = None
         if done.error is None:
             self.done += 1
         else:
             self.failed += 1
+        self.dropped(entry)
+
+    def dropped(self, entry: Entry) -> None:
+        """It does not run any more."""
+        del self._started[id(entry)]
+        self.running -= 1
+        if not self.running:
+            self.job = self.method = self.job_since = None
+            return
+        oldest, self.job_since = next(iter(self._started.values()))
+        self.job, self.method = oldest.job, oldest.method
 
 
 class Record:
     """The JSON that stands for a worker in the `workers` hash."""
 
     def __init__(self, name: str, about: dict[str, Any]) -> None:
+        self.name = name
         self._fixed = {"name": name, "pid": os.getpid(), "host": os.uname().nodename, "since": round(time.time(), 3)}
         self._fixed |= about
 

@@ -1,4 +1,4 @@
-"""One worker without Ray: an engine, its loop in a thread of its own, a heart and a courier."""
+"""One worker without Ray: an engine, the loop that brings it jobs, in a thread of its own, and a heart."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import give_back
+from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
-from pullet_workers.engine import Engine, Factory
+from pullet_workers.concurrent_loop import ConcurrentLoop
+from pullet_workers.consumer import Consumer
+from pullet_workers.crew import Crew, check_class
+from pullet_workers.emitter import Emitter
+from pullet_workers.engine import Engine, Factory, Pickled, resolve_factory
+from pullet_workers.exchange import Exchange
+from pullet_workers.hand import Hand
+from pullet_workers.health import Unhealthy
 from pullet_workers.heart import Heart
 from pullet_workers.loop import Loop
 from pullet_workers.report import Record, Report
+from pullet_workers.traits import Traits, class_of, traits_of
 
 log = logging.getLogger("pullet.worker")
 
@@ -25,8 +33,22 @@ NUDGE_S = 0.2
 """How often a draining worker is woken: it may have been just about to wait for work."""
 
 
+class Work(Protocol):
+    """A loop around an engine."""
+
+    def start(self) -> None: ...
+    def turn(self) -> None: ...
+    def leave(self) -> None: ...
+    def wake(self) -> None: ...
+    def abandon(self) -> None: ...
+    def close_engine(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class Runner:
     """Starts, drains and ends a worker.
+
+    `concurrency` is how many jobs run at once: threads for plain methods, tasks for async ones. By default 1 and 1000.
 
     `on_ready` is called once the engine is built and registered, `on_end` with the error that ended the loop, or None.
     `about` is added to the worker's record in Redis. Jobs with the same key run at the same `place`: the node in
@@ -37,20 +59,26 @@ class Runner:
         self,
         queue: Queue,
         address: Address,
-        factory: Factory | str,
+        factory: Factory | Pickled | str,
         *,
         name: str = "worker",
+        concurrency: int | None = None,
         about: dict[str, Any] | None = None,
         place: str | None = None,
         on_ready: Callable[[], None] = lambda: None,
         on_end: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
         self.report = Report()
+        if concurrency is not None and concurrency < 1:
+            raise ValueError(f"concurrency={concurrency}: expected at least 1 job at a time, or None")
         queue = queue.at(place or (about or {}).get("node") or name)
         self._queue, self._address, self._factory, self._name = queue, address, factory, name
-        self._on_ready, self._on_end = on_ready, on_end
-        record = Record(name, about or {})
-        self._loop = Loop(queue, address, name, record, self.report, self._pass_time)
+        self._concurrency, self._on_ready, self._on_end = concurrency, on_ready, on_end
+        record, self._hand = Record(name, about or {}), Hand()
+        self._consumer = Consumer(queue, address, self._hand, record, self.report, self._pass_time)
+        self._exchange = Exchange(queue, self._hand, lambda: self._consumer.label)
+        self._emitter = Emitter(queue, address, lambda: self._consumer.label)
+        self._work: Work | None = None
         self._heart = Heart(
             queue, address, lambda: self.consumer, lambda: record.text(self.report), lambda: self._thread.is_alive()
         )
@@ -64,21 +92,22 @@ class Runner:
     @property
     def consumer(self) -> str | None:
         """The name under which it takes now; new with each incarnation."""
-        return self._loop.consumer
+        return self._consumer.name
 
     @property
     def holds(self) -> int:
         """Jobs in hand, running or waiting."""
-        return self._loop.hand.queued + (self._loop.hand.running is not None)
+        return self._hand.queued + self._hand.runs
 
     def drain(self, timeout_s: float) -> bool:
         """Stop taking, finish the running job, give back the rest, leave. True when all that was done in time.
 
         Otherwise the running job is given back as well: another worker runs it, and this one's outcome will not count.
         """
-        self._loop.stopping = True
         self._stopping.set()
         deadline = time.monotonic() + timeout_s
+        if self._work is not None:
+            self._work.wake()
         while not self._ended.wait(min(NUDGE_S, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 self._abandon()
@@ -89,31 +118,60 @@ class Runner:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            engine = Engine(self._factory, self._name, self._queue.limits)
+            self._work = work = self._build()
+            work.start()
             self._begin()
             self._on_ready()
-            while not self._stopping.is_set():
-                self._try(lambda: self._loop.turn(engine))
-            self._end()
-            engine.close()
-            self.report.state = "left"
+            error = self._turn_until_told(work)
+            self._end(work)
+            work.close_engine()
+            self.report.state = "failed" if error else "left"
         except BaseException as problem:  # an engine may raise anything; whoever waits for this worker hears of it
             error, self.report.state = problem, "failed"
         finally:
             self._heart.stop()
-            self._loop.close()
+            if self._work is not None:
+                self._work.close()
+            self._emitter.close()
+            self._consumer.link.close()
             self._ended.set()
             self._on_end(error)
 
+    def _turn_until_told(self, work: Work) -> Unhealthy | None:
+        """Work until it is to stop, or the engine says that it cannot go on."""
+        try:
+            while not self._stopping.is_set():
+                self._try(work.turn)
+        except Unhealthy as unwell:
+            log.warning("the engine is not well", extra={"queue": self._queue.name, "error": str(unwell)})
+            self._stopping.set()
+            return unwell
+        return None
+
+    def _build(self) -> Work:
+        """The engine, and the loop that suits its methods."""
+        factory = resolve_factory(self._factory)
+        known = class_of(factory)
+        traits = traits_of(known) if known else Traits()
+
+        def build() -> Engine:
+            return Engine(factory(), self._name, self._queue.limits, self._emitter.open)
+
+        parts = (self._consumer, self._exchange, self._hand, self.report, self._stopping)
+        if not traits.is_simple(self._concurrency):
+            return ConcurrentLoop(self._queue, Crew(traits, self._concurrency, build), *parts)
+        engine = build()
+        check_class(engine, traits)
+        return Loop(self._queue, engine, *parts)
+
     def _begin(self) -> None:
-        self._loop.courier.start()
         while self.consumer is None and not self._stopping.is_set():
-            self._try(self._loop.register)
+            self._try(self._consumer.register)
         self._heart.start()
 
-    def _end(self) -> None:
+    def _end(self, work: Work) -> None:
         self.report.state = "draining"
-        while self.consumer is not None and not self._try(self._loop.leave) and not self._given_up.is_set():
+        while self.consumer is not None and not self._try(work.leave) and not self._given_up.is_set():
             continue
 
     def _try(self, step: Callable[[], None]) -> bool:
@@ -122,7 +180,7 @@ class Runner:
             step()
         except ServerUnavailable as error:
             log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
-            self._loop.compare_soon()
+            self._consumer.compare_soon()
             (self._given_up if self._stopping.is_set() else self._stopping).wait(self._backoff.next_s())
             return False
         self._backoff.reset()
@@ -134,11 +192,13 @@ class Runner:
         self._heart.wait_for_beat(self._queue.lease.beat_s * 2)
 
     def _wake(self) -> None:
-        """End the blocking read of an idle worker; where that is not allowed it ends by itself."""
-        if self._loop.connection_id and self.report.state == "idle":
+        """End the blocking read of a worker; where that is not allowed it ends by itself."""
+        if self._work is not None:
+            self._work.wake()
+        if self._consumer.connection_id and self._consumer.waits:
             link = Link(self._address, "pullet:wake")
             try:
-                link.execute("CLIENT", "UNBLOCK", self._loop.connection_id)
+                link.execute("CLIENT", "UNBLOCK", self._consumer.connection_id)
             except ServerError as error:
                 log.debug("cannot wake the blocking read", extra={"error": str(error)})
             finally:
@@ -146,11 +206,14 @@ class Runner:
 
     def _abandon(self) -> None:
         self._given_up.set()
-        running, link = self._loop.hand.running, Link(self._address, "pullet:abandon")
+        link = Link(self._address, "pullet:abandon")
         try:
-            if running is not None:
-                link.run(give_back(self._queue, self.consumer or "-", [running]))
+            running = self._hand.running
+            for start in range(0, len(running), RETURNS):
+                link.run(give_back(self._queue, self.consumer or "-", running[start : start + RETURNS]))
         except ServerError as error:
-            log.warning("a job is not given back, it returns with the lease", extra={"error": str(error)})
+            log.warning("jobs are not given back, they return with the lease", extra={"error": str(error)})
         finally:
             link.close()
+        if self._work is not None:
+            self._work.abandon()

@@ -43,9 +43,7 @@ class Parcel:
 def pack(engine: Callable[..., Any] | str) -> bytes:
     """A class, a `functools.partial` of one, another factory, or "module:Class", which this process need not have."""
     if isinstance(engine, str):
-        return pickle.dumps(
-            Parcel(engine, _dumps(functools.partial(_build_named, engine)), None, "it is given by name")
-        )
+        return pickle.dumps(Parcel(engine, _dumps(engine), None, "it is given by name"))
     factory: Any = engine
     while isinstance(factory, functools.partial):
         factory = factory.func
@@ -55,16 +53,30 @@ def pack(engine: Callable[..., Any] | str) -> bytes:
     return pickle.dumps(Parcel(name, _dumps(engine), by_value, why_not))
 
 
-def build(parcel: bytes) -> Any:
-    """In a worker: the engine, from what `pack` made. Raises what its constructor does.
+class _Explained(functools.partial[Any]):
+    """A factory that says what to do where it needs a module that the worker does not have."""
 
-    Raises `ImportError` with the remedies where a module is missing.
+    parcel: Parcel
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(_remedies(self.parcel, error), name=error.name) from error
+
+
+def open_engine(data: bytes) -> Callable[[], Any]:
+    """In a worker: the factory of the engine, from what `pack` made.
+
+    Raises `ImportError` with the remedies where a module is missing; so does the factory.
     """
-    packed: Parcel = pickle.loads(parcel)
+    parcel: Parcel = pickle.loads(data)
     try:
-        return _open(packed)()
+        factory = _Explained(resolve_factory(_open(parcel)))
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(_remedies(packed, error), name=error.name) from error
+        raise ModuleNotFoundError(_remedies(parcel, error), name=error.name) from error
+    factory.parcel = parcel
+    return factory
 
 
 def _open(packed: Parcel) -> Any:
@@ -88,11 +100,6 @@ def _remedies(packed: Parcel, error: ModuleNotFoundError) -> str:
         'all nodes; or ship it with ray.init(runtime_env={"working_dir": "..."}) or ray.init(runtime_env='
         '{"py_modules": [...]}); or put its folder on the PYTHONPATH of the nodes'
     )
-
-
-def _build_named(name: str) -> Any:
-    """The engine "module:Class", in the process that has it."""
-    return resolve_factory(name)()
 
 
 def _by_value(engine: Any, module: ModuleType | None) -> tuple[bytes | None, str]:

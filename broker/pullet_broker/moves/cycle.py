@@ -27,6 +27,8 @@ class Standing(Enum):
     STRANGER = b"STRANGER"
     """Not registered, or counted as dead: start anew under a new name."""
     PAUSED = b"PAUSED"
+    YIELD = b"YIELD"
+    """A suspect waits for a worker that holds nothing: this one is to take nothing until then."""
     NOGROUP = b"NOGROUP"
     """The lanes were lost (FLUSHALL): register again."""
     SCHEMA = b"SCHEMA"
@@ -132,9 +134,12 @@ def _read_reconciled(raw: Any) -> Reconciled:
     return Reconciled([read_entry(entry) for entry in raw[0]], [n - 1 for n in raw[1]])
 
 
-def wait_for_work(queue: Queue, consumer: str, block_ms: int) -> tuple[Arg, ...]:
-    """The plain blocking read of an idle worker on all its lanes; read it with `read_waited`."""
-    lanes = queue.keys.lanes
+def wait_for_work(queue: Queue, consumer: str, block_ms: int, *, suspects: bool = True) -> tuple[Arg, ...]:
+    """The plain blocking read of a worker on its lanes; read it with `read_waited`.
+
+    `suspects` is False for a worker that holds something: it must not get one.
+    """
+    lanes = [lane for number, lane in enumerate(queue.keys.lanes, 1) if suspects or number != SUSPECT]
     head = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", block_ms, "STREAMS")
     return (*head, *lanes, *(">" for _ in lanes))
 

@@ -6,7 +6,7 @@
 --          yields: 1 to take nothing while a suspect waits;
 --          lane: 1 to 5, or 6 for that of the worker's place; ttl_ms 0: the default;
 --          large: 1 when the arguments are in a blob
--- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | NOGROUP | SCHEMA
+-- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
 --          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more
 -- USES     schema entry settle reissue settle_in
@@ -78,7 +78,7 @@ if arg.alone == '1' then
 elseif arg.yields == '1' and redis.call('XLEN', key.lane[2]) > 0 then
   -- If a suspect waits for a worker that holds nothing, this one takes nothing, so that it soon holds nothing.
   local summary = redis.pcall('XPENDING', key.lane[2], 'workers')
-  if not summary.err and redis.call('XLEN', key.lane[2]) > summary[1] then return leave('OK') end
+  if not summary.err and redis.call('XLEN', key.lane[2]) > summary[1] then return leave('YIELD') end
 end
 -- The jobs of a place come before normal ones, which anybody may take, but every fourth time after them: neither
 -- starves.

@@ -163,7 +163,7 @@ def run(
         value = method(*args, **kwargs)
         value = wait(value) if inspect.iscoroutine(value) else value
     except Exception as error:
-        return "error", pack_failure(describe(error))
+        return "error", pack_failure(describe(error, skip=__file__))
     try:
         return "ok", encode(value, limit=limits.result_bytes, name="result")
     except (EncodeError, TooLarge) as error:

@@ -1,0 +1,300 @@
+"""Batch methods on real workers: one call for many jobs, in the plain loop, in threads and on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import pullet
+from pullet_broker.address import Address
+from pullet_broker.link import Link
+from pullet_broker.scripting import Call
+from pullet_broker.settings import Queue
+from pullet_workers.heart import bury_consumer
+from tests.support.leaks import wait_until
+from tests.support.scribe import Worker as Dead
+from tests.support.workers import calling, kill_connections, running
+from tests.workers.test_drain import assert_nothing_is_left, length
+from tests.workers.test_upsets import set_paused
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Plain:
+    calls: list[list[Any]]
+    go: threading.Event
+
+    def __init__(self) -> None:
+        type(self).calls, type(self).go = [], threading.Event()
+
+    @pullet.batch(max_batch_size=32)
+    def double(self, items: list[Any]) -> list[Any]:
+        self.calls.append(items)
+        if "bad" in items:
+            raise KeyError("bad")
+        return [item * 2 for item in items]
+
+    @pullet.batch(max_batch_size=8, batch_wait_timeout_s=0.3)
+    def patient(self, items: list[Any]) -> list[Any]:
+        self.calls.append(items)
+        return items
+
+    @pullet.batch(max_batch_size=256)
+    def wide(self, items: list[Any]) -> list[Any]:
+        self.calls.append(items)
+        return items
+
+    @pullet.batch(max_batch_size=4)
+    def slow(self, items: list[Any]) -> list[Any]:
+        self.calls.append(items)
+        time.sleep(0.03)
+        return items
+
+    @pullet.batch(max_batch_size=4)
+    def hold(self, items: list[Any]) -> list[Any]:
+        self.calls.append(items)
+        assert self.go.wait(30)
+        return items
+
+    def one(self, item: Any) -> Any:
+        self.calls.append([item])
+        return item
+
+
+class Async(Plain):
+    @pullet.batch(max_batch_size=32)
+    async def double(self, items: list[Any]) -> list[Any]:  # type: ignore[override]
+        self.calls.append(items)
+        await asyncio.sleep(0.001)
+        if "bad" in items:
+            raise KeyError("bad")
+        return [item * 2 for item in items]
+
+    @pullet.batch(max_batch_size=8, batch_wait_timeout_s=0.3)
+    async def patient(self, items: list[Any]) -> list[Any]:  # type: ignore[override]
+        self.calls.append(items)
+        return items
+
+    @pullet.batch(max_batch_size=256)
+    async def wide(self, items: list[Any]) -> list[Any]:  # type: ignore[override]
+        self.calls.append(items)
+        return items
+
+
+KINDS = pytest.mark.parametrize(("engine", "concurrency"), [(Plain, None), (Plain, 4), (Async, None), (Async, 2)])
+
+
+@KINDS
+def test_what_waits_is_served_by_few_calls(
+    quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with (
+        running(quick, address, engine, concurrency=concurrency) as worker,
+        calling(quick, address, engine) as client,
+    ):
+        set_paused(link, quick, worker, True)
+        futures = [client.submit(engine.double, n) for n in range(320)]
+        assert client.flush(10)
+        set_paused(link, quick, worker, False)
+        assert [future.result(10) for future in futures] == [2 * n for n in range(320)]
+        assert sorted(item for call in engine.calls for item in call) == list(range(320))
+        assert max(map(len, engine.calls)) == 32
+        assert len(engine.calls) <= 20
+        assert wait_until(lambda: worker.runner.report.done == 320)
+    assert length(link, quick) == 0
+
+
+@KINDS
+def test_a_lone_job_does_not_wait(queue: Queue, address: Address, engine: Any, concurrency: int | None) -> None:
+    with running(queue, address, engine, concurrency=concurrency), calling(queue, address, engine) as client:
+        client.submit(engine.double, 0).result(10)
+        start = time.monotonic()
+        for n in range(10):
+            assert client.submit(engine.double, n).result(10) == 2 * n
+        assert time.monotonic() - start < 1.0
+        assert engine.calls == [[0], *([n] for n in range(10))]
+
+
+@KINDS
+def test_a_batch_waits_for_more_up_to_its_time(
+    queue: Queue, address: Address, engine: Any, concurrency: int | None
+) -> None:
+    with running(queue, address, engine, concurrency=concurrency), calling(queue, address, engine) as client:
+        start = time.monotonic()
+        futures = []
+        for n in range(3):
+            futures.append(client.submit(engine.patient, n))
+            assert client.flush(10)
+            time.sleep(0.02)
+        assert [future.result(10) for future in futures] == [0, 1, 2]
+        assert 0.29 < time.monotonic() - start < 1.5
+        assert engine.calls == [[0, 1, 2]]
+
+        start = time.monotonic()
+        futures = [client.submit(engine.patient, n) for n in range(8)]
+        assert [future.result(10) for future in futures] == list(range(8))
+        assert time.monotonic() - start < 0.25, "a full batch does not wait"
+
+
+@KINDS
+def test_batches_may_be_larger_than_one_take(
+    quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with (
+        running(quick, address, engine, concurrency=concurrency) as worker,
+        calling(quick, address, engine) as client,
+    ):
+        set_paused(link, quick, worker, True)
+        futures = [client.submit(engine.wide, n) for n in range(1000)]
+        assert client.flush(10)
+        set_paused(link, quick, worker, False)
+        assert [future.result(10) for future in futures] == list(range(1000))
+        assert {future.attempts for future in futures} == {1}
+        if concurrency is None and engine is Plain:
+            assert len(engine.calls) <= 6
+
+
+@KINDS
+def test_a_bad_item_harms_no_neighbour(
+    quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with (
+        running(quick, address, engine, concurrency=concurrency) as worker,
+        calling(quick, address, engine) as client,
+    ):
+        set_paused(link, quick, worker, True)
+        futures = [client.submit(engine.double, "bad" if n == 7 else n) for n in range(40)]
+        assert client.flush(10)
+        set_paused(link, quick, worker, False)
+        for n, future in enumerate(futures):
+            if n == 7:
+                with pytest.raises(KeyError, match="bad"):
+                    future.result(10)
+            else:
+                assert future.result(10) == 2 * n
+        assert wait_until(lambda: worker.runner.report.failed == 1)
+
+
+@KINDS
+def test_other_methods_keep_their_order(
+    quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with (
+        running(quick, address, engine, concurrency=concurrency) as worker,
+        calling(quick, address, engine) as client,
+    ):
+        for n in range(100):
+            client.submit(engine.one, -n - 1).result(10)  # now it takes many at once
+        engine.calls.clear()
+        set_paused(link, quick, worker, True)
+        futures = [client.submit(engine.one if n % 3 else engine.double, n) for n in range(60)]
+        assert client.flush(10)
+        set_paused(link, quick, worker, False)
+        assert [future.result(10) for future in futures] == [n if n % 3 else 2 * n for n in range(60)]
+        singles = [call[0] for call in engine.calls if call[0] % 3]
+        if concurrency is None and engine is Plain:
+            assert singles == sorted(singles)
+
+
+def test_the_next_batch_is_fetched_while_one_runs(
+    queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred items in batches of four that take 30 ms: next to nothing is added between them."""
+    fetched, run_all = [], Link.run_all
+
+    def spy(self: Link, calls: Sequence[Call[Any]]) -> list[Any]:
+        answers = run_all(self, calls)
+        if threading.current_thread().name == "pullet-courier":
+            fetched.append(sum(len(getattr(one, "entries", ())) for one in answers))
+        return answers
+
+    monkeypatch.setattr(Link, "run_all", spy)
+    with running(queue, address, Plain), calling(queue, address, Plain) as client:
+        for future in [client.submit(Plain.slow, n) for n in range(40)]:
+            future.result(10)
+        Plain.calls.clear()
+        start = time.monotonic()
+        futures = [client.submit(Plain.slow, n) for n in range(200)]
+        assert [future.result(20) for future in futures] == list(range(200))
+        assert time.monotonic() - start < 50 * 0.03 * 1.3
+        assert sum(len(call) == 4 for call in Plain.calls) >= 47
+        assert fetched.count(4) >= 40, fetched
+        assert futures[-1].run_s == pytest.approx(0.03 / 4, rel=0.5), "an item's share of its batch"
+
+
+def test_what_was_taken_behind_a_long_batch_is_given_back(queue: Queue, address: Address) -> None:
+    with running(queue, address, Plain, name="one"), calling(queue, address, Plain) as client:
+        for future in [client.submit(Plain.slow, n) for n in range(16)]:
+            future.result(10)
+        held = [client.submit(Plain.hold, n) for n in range(4)]
+        assert wait_until(lambda: Plain.calls[-1] == [0, 1, 2, 3] or [0] in Plain.calls[-4:])
+        first = Plain
+        others = [client.submit(Plain.one, n) for n in range(20)]
+        go = first.go
+        with running(queue, address, Plain, name="two"):
+            assert [future.result(10) for future in others] == list(range(20))
+            Plain.go.set()
+            go.set()
+            assert [future.result(10) for future in held] == list(range(4))
+
+
+@KINDS
+def test_a_suspect_runs_in_a_batch_of_its_own(
+    queue: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    dead = Dead(link, queue, "dead").register()
+    with calling(queue, address, engine) as client:
+        first = client.submit(engine.double, "s")
+        assert client.flush(10)
+        assert len(dead.take(1)) == 1
+        bury_consumer(link, queue, dead.name, blame=True)
+        others = [client.submit(engine.double, n) for n in range(20)]
+        assert client.flush(10)
+        with running(queue, address, engine, concurrency=concurrency):
+            assert first.result(10) == "ss"
+            assert [future.result(10) for future in others] == [2 * n for n in range(20)]
+            assert ["s"] in engine.calls
+
+
+@KINDS
+@pytest.mark.parametrize("size", [30_000])
+def test_large_items_come_along(
+    queue: Queue, address: Address, engine: Any, concurrency: int | None, size: int
+) -> None:
+    with running(queue, address, engine, concurrency=concurrency), calling(queue, address, engine) as client:
+        assert list(client.map(engine.double, [b"x" * size] * 40)) == [b"x" * size * 2] * 40
+
+
+@KINDS
+def test_connections_may_die_and_each_item_still_runs_once(
+    quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with running(quick, address, engine, concurrency=concurrency), calling(quick, address, engine) as client:
+        futures = []
+        for n in range(300):
+            futures.append(client.submit(engine.double, n))
+            if n % 60 == 30:
+                futures[-1].result(10)
+                kill_connections(link, f"pullet:{quick.name}:")
+        assert [future.result(20) for future in futures] == [2 * n for n in range(300)]
+        assert sorted(item for call in engine.calls for item in call) == list(range(300))
+
+
+@KINDS
+def test_a_worker_that_waits_for_a_batch_can_be_drained(
+    queue: Queue, address: Address, link: Link, engine: Any, concurrency: int | None
+) -> None:
+    with calling(queue, address, engine) as client:
+        with running(queue, address, engine, concurrency=concurrency) as worker:
+            future = client.submit(engine.patient, 1)
+            assert wait_until(lambda: worker.runner.holds == 1)
+            assert worker.runner.drain(10)
+            assert_nothing_is_left(link, queue)
+        if not future.done():
+            with running(queue, address, engine, concurrency=concurrency):
+                assert future.result(10) == 1

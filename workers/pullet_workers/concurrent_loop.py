@@ -1,0 +1,225 @@
+"""The loop of a worker whose engine runs several jobs at once: a crew runs them, this thread takes."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from pullet_broker.job import Entry
+from pullet_broker.moves.cycle import OUTCOMES, SUSPECT, Cycled, Standing
+from pullet_broker.settings import Queue
+from pullet_workers.commit import finish
+from pullet_workers.committer import Committer
+from pullet_workers.consumer import Consumer
+from pullet_workers.crew import Crew
+from pullet_workers.engine import Done
+from pullet_workers.errands import FREE_AFTER
+from pullet_workers.exchange import Exchange
+from pullet_workers.gather import Gather, Room
+from pullet_workers.hand import Hand
+from pullet_workers.health import Health, Unhealthy, judge, raised
+from pullet_workers.prefetch import Pace
+from pullet_workers.report import Report
+
+
+class ConcurrentLoop:
+    """Takes as many jobs as find room, and commits what has finished in the same round trip. With room and no job it
+    waits in a blocking read; without room for the first job to end."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        crew: Crew,
+        consumer: Consumer,
+        exchange: Exchange,
+        hand: Hand,
+        report: Report,
+        stopping: threading.Event,
+    ) -> None:
+        self._crew, self._consumer, self._exchange, self._hand = crew, consumer, exchange, hand
+        self._prefetch, self._report, self._stopping = queue.prefetch, report, stopping
+        self._committer = Committer(queue, consumer, exchange, hand)
+        self._gather = Gather(crew.runs_on_loop, crew.engine.traits.batches)
+        self._pace = Pace(queue.prefetch)  # of plain methods, where there are both kinds
+        self._changed = threading.Condition()
+        self._room = Room(crew.places, crew.tasks)
+        self._given_up = False
+        self._unwell: Unhealthy | None = None
+        self._asking = False
+        self._health = Health(crew.engine.has_hook("health"), time.monotonic())
+        self._stuck_since: float | None = None
+        self._batch = 1  # jobs of one call, as far as the last one tells
+        self._held_back = False  # plain jobs were given back: nothing is taken while no thread is free
+        crew.ended = self._ended
+
+    def start(self) -> None:
+        self._committer.start()
+
+    def turn(self) -> None:
+        """Compare when it is time, commit, take, start; then wait for whatever comes first."""
+        self._look_after()
+        with self._exchange.taking:
+            if self._consumer.is_compare_due():
+                self._consumer.compare()
+            self._start()
+            cycled = self._cycle()
+        if cycled is not None and not self._heed(cycled.standing):
+            return
+        self._start()
+        if cycled is None or not (cycled.entries or cycled.dropped):
+            self._wait(yields=cycled is not None and cycled.standing is Standing.YIELD)
+
+    def leave(self) -> None:
+        """Give back what was not started, and see to the end of what was. Repeat it when the server was away."""
+        self._committer.stop()
+        self._give_back_queued()
+        while self._hand.runs and not self._given_up:
+            with self._exchange.taking:
+                self._exchange.run(self._consumer.link, 0, alone=False)
+            self._pause(None, lambda: self._hand.finished > 0 or self._given_up or not self._hand.runs)
+        self._consumer.leave()
+
+    def wake(self) -> None:
+        """From another thread: it is to stop."""
+        with self._changed:
+            self._changed.notify()
+
+    def abandon(self) -> None:
+        """From another thread: what runs was given back."""
+        self._given_up = True
+        self._crew.cancel()
+        self.wake()
+
+    def close_engine(self) -> None:
+        self._crew.close()
+
+    def close(self) -> None:
+        self._committer.stop()
+
+    def _look_after(self) -> None:
+        """Ask how the engine is when it is time; end when it was not well."""
+        if self._unwell is not None:
+            raise self._unwell
+        if not self._asking and self._health.is_due(time.monotonic()):
+            self._asking = True
+            self._crew.ask(self._answered)
+
+    # -- taking
+
+    def _want(self) -> int:
+        """Jobs to take now: one for each call that finds room, a batch for each after a batch."""
+        self._held_back &= self._crew.places > 0 and self._room.places == 0
+        if self._stopping.is_set() or self._held_back or self._gather.stuck or self._runs_a_suspect():
+            return 0
+        room, pace = self._room, self._pace
+        most = pace.want() if self._crew.tasks and self._crew.places and pace.expected_s is not None else OUTCOMES
+        return min(most, OUTCOMES, self._batch * (room.tasks if self._crew.tasks else room.places))
+
+    def _runs_a_suspect(self) -> bool:
+        return self._hand.runs == 1 and any(entry.lane == SUSPECT for entry in self._hand.running)
+
+    def _cycle(self) -> Cycled | None:
+        """Needs the right to take."""
+        want = self._want()
+        if not (want or self._hand.finished):
+            return None
+        return self._exchange.run(self._consumer.link, want, alone=self._hand.is_empty)
+
+    def _heed(self, standing: Standing) -> bool:
+        if standing is not Standing.PAUSED:
+            return self._consumer.heed(standing)
+        with self._committer.standing_in():
+            return self._consumer.heed(standing)
+
+    def _start(self) -> None:
+        """Start what is in hand and finds room."""
+        waiting = [] if self._stopping.is_set() else self._hand.waiting()
+        self._consumer.fetch_arguments(waiting)
+        with self._changed:
+            calls = self._gather.calls(waiting, self._room, time.monotonic())
+            for entry in self._hand.start_these(entry for call in calls for entry in call):
+                self._report.started(entry)
+        if calls:
+            batch = self._crew.engine.traits.batches.get(calls[-1][0].method)
+            self._batch = batch.max_batch_size if batch else 1
+            self._crew.start(calls)
+        if not self._gather.stuck:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = time.monotonic()
+
+    # -- waiting
+
+    def _wait(self, yields: bool) -> None:
+        if self._stuck_since is not None:
+            self._wait_for_room(self._stuck_since + FREE_AFTER * self._prefetch.budget_s)
+        elif self._want() and not yields:
+            self._wait_for_work()
+        else:
+            self._pause(min(self._consumer.compare_at, self._gather.deadline or self._consumer.compare_at))
+
+    def _wait_for_work(self) -> None:
+        if not self._hand.runs:
+            self._report.state = "idle"
+        due = self._gather.deadline
+        block_ms = None if due is None else max(1, math.ceil(1000 * (due - time.monotonic())))
+        with self._committer.standing_in():
+            found = self._consumer.wait(block_ms, most=self._want())
+            if not found and self._hand.is_empty and not self._consumer.waits_for_all and not self._stopping.is_set():
+                self._report.state = "idle"
+                self._consumer.wait(most=self._want())
+
+    def _wait_for_room(self, until: float) -> None:
+        """A plain job waits behind another; after a while it is given back, so that an idle worker has it."""
+        self._pause(until)
+        if time.monotonic() >= until and not self._hand.finished:
+            self._held_back = True
+            self._give_back_queued()
+
+    def _pause(self, deadline: float | None, until: Callable[[], bool] | None = None) -> None:
+        """Wait for the first job to end, or for what `until` says."""
+        with self._changed:
+            self._changed.wait_for(
+                until or (lambda: self._hand.finished > 0 or self._stopping.is_set() or self._unwell is not None),
+                None if deadline is None else max(0.0, deadline - time.monotonic()),
+            )
+
+    def _give_back_queued(self) -> None:
+        aside = self._hand.set_aside()
+        try:
+            self._consumer.give_back(aside.queued)
+        except BaseException:
+            self._hand.take_back(aside)
+            raise
+        aside.queued.clear()
+        self._hand.take_back(aside)
+
+    # -- any thread
+
+    def _ended(self, ended: Sequence[tuple[Entry, Done]], on_loop: bool) -> None:
+        finished = [finish(entry, done) for entry, done in ended]
+        with self._changed:
+            for one, (entry, done) in zip(finished, ended, strict=True):
+                self._hand.finish(entry, one)
+                self._report.finished(entry, done)
+            self._free(ended, on_loop)
+            self._changed.notify()
+        self._committer.wake()
+
+    def _answered(self, answer: object, error: BaseException | None) -> None:
+        try:
+            judge(answer)
+            self._unwell = raised(error) if error is not None else None
+        except Unhealthy as unwell:
+            self._unwell = unwell
+        self._asking = False
+        self.wake()
+
+    def _free(self, ended: Sequence[tuple[Entry, Done]], on_loop: bool) -> None:
+        if on_loop:
+            self._room.tasks += 1
+            return
+        self._room.places += 1
+        self._pace.ran(sum(done.run_s for _, done in ended), len(ended))

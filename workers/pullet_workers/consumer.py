@@ -1,0 +1,179 @@
+"""One incarnation of a worker as the server sees it: what both loops do beside running jobs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from pullet_broker.address import Address
+from pullet_broker.errors import SchemaMismatch, ServerError, ServerUnavailable
+from pullet_broker.job import Entry
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import (
+    OUTCOMES,
+    RETURNS,
+    SUSPECT,
+    Standing,
+    claim,
+    give_back,
+    needs_claim,
+    read_waited,
+    reconcile,
+    wait_for_work,
+)
+from pullet_broker.moves.life import beat, forget
+from pullet_broker.settings import Queue
+from pullet_workers.commit import commits
+from pullet_workers.hand import Hand
+from pullet_workers.report import Record, Report
+
+BLOCK_MS = 2000
+"""How long an idle worker waits in one read: what a pause may take to reach it."""
+COMPARE_S = 5.0
+"""How often a worker compares what is pending for it with what it holds."""
+
+
+class Consumer:
+    """Registers, compares, waits, gives back and leaves. Only the thread that takes calls its methods."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        address: Address,
+        hand: Hand,
+        record: Record,
+        report: Report,
+        pass_time: Callable[[], None],
+    ) -> None:
+        self.name: str | None = None
+        """The name under which it takes now; new with each incarnation."""
+        self.connection_id = 0
+        """Of the connection that may be blocked in a read."""
+        self.waits = False
+        """It is in a blocking read, or about to be."""
+        self.waits_for_all = True
+        """That read includes the suspects' lane."""
+        self.compare_at = 0.0
+        """When to compare next, on the monotonic clock."""
+        self.link = Link(address, f"pullet:{queue.name}:take")
+        self._queue, self._hand, self._record, self._report = queue, hand, record, report
+        self._pass_time = pass_time
+
+    @property
+    def label(self) -> str:
+        """Its name as scripts want it."""
+        return self.name or "-"
+
+    def register(self) -> None:
+        """Start an incarnation: a new name, known to the server before the first read."""
+        self._hand.clear()
+        host = "".join(c if c.isalnum() or c in "-_" else "-" for c in os.uname().nodename.split(".")[0])
+        name = f"{self._record.name}.{host}-{os.getpid()}.{os.urandom(3).hex()}"
+        self.link.run(beat(self._queue, name, 0, self._record.text(self._report)))
+        self.name = name
+        self._report.state = "busy" if self._hand.runs else "idle"
+
+    def is_compare_due(self) -> bool:
+        """Always so after a reconnect."""
+        return not self.link.is_open or time.monotonic() >= self.compare_at
+
+    def compare_soon(self) -> None:
+        """A reply got lost: look what the server thinks we hold before anything else."""
+        self.compare_at = 0.0
+
+    def compare(self) -> None:
+        """Adopt what is pending for us and not held, drop what is held and not pending. See `reconcile.lua`.
+
+        Nobody may take or commit meanwhile.
+        """
+        self.link.open()
+        self.connection_id = int(self.link.execute("CLIENT", "ID"))
+        held = self._hand.held()
+        found = self.link.run(reconcile(self._queue, self.label, held))
+        self._hand.drop(held[place] for place in found.lost)
+        suspects = [entry for entry in found.adopted if entry.lane == SUSPECT]
+        self._hand.take(entry for entry in found.adopted if entry.lane != SUSPECT)
+        if suspects and self._hand.is_empty:
+            self._hand.take([suspects.pop()])
+        self.give_back(suspects)
+        self.compare_at = time.monotonic() + COMPARE_S
+
+    def heed(self, standing: Standing) -> bool:
+        """Act on how the queue sees this worker; True when it may take."""
+        if standing in (Standing.OK, Standing.YIELD):
+            return True
+        if standing is Standing.SCHEMA:
+            raise SchemaMismatch(f"queue {self._queue.name!r} was made by an incompatible release of pullet")
+        if standing is Standing.PAUSED:
+            self._report.state = "paused"
+            self._pass_time()
+        elif standing is Standing.NOGROUP:
+            self._make_groups()
+        else:
+            self.register()  # it counted as dead: its jobs are other workers' now
+        return False
+
+    def wait(self, block_ms: int | None = None, *, most: int = 1) -> list[Entry]:
+        """Wait for work, and take up to `most` entries of what comes; the rest is given back.
+
+        A suspect is only waited for while nothing is in hand, and nothing is taken beside it.
+        """
+        suspects = self._hand.is_empty
+        self.waits_for_all, self.waits = suspects, True
+        try:
+            block = BLOCK_MS if block_ms is None else min(block_ms, BLOCK_MS)
+            raw = self.link.execute(*wait_for_work(self._queue, self.label, block, suspects=suspects))
+        except ServerUnavailable:
+            raise
+        except ServerError as error:
+            if not str(error.evidence.get("answer")).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            self.register()
+            return []
+        finally:
+            self.waits = False
+        found = read_waited(self._queue, raw)
+        kept = found[:1] if found and found[0].lane == SUSPECT else [one for one in found if one.lane != SUSPECT][:most]
+        kept = [entry for entry in kept if not needs_claim(entry) or self._claim(entry)]
+        self._hand.take(kept)
+        self.give_back([entry for entry in found if not any(entry is one for one in kept)])
+        return kept
+
+    def _claim(self, entry: Entry) -> bool:
+        return self.link.run(claim(self._queue, self.label, entry))
+
+    def give_back(self, entries: Sequence[Entry]) -> None:
+        for start in range(0, len(entries), RETURNS):
+            self.link.run(give_back(self._queue, self.label, entries[start : start + RETURNS]))
+
+    def fetch_arguments(self, entries: Sequence[Entry]) -> None:
+        """Fill in large arguments, which travel beside the entry."""
+        wanted = [entry for entry in entries if entry.large and not entry.args and not entry.problem]
+        if not wanted:
+            return
+        found = self.link.execute("MGET", *(self._queue.keys.blob(entry.job) for entry in wanted))
+        for entry, blob in zip(wanted, found, strict=True):
+            if blob is None:
+                entry.problem = "its arguments are gone from the server"
+            else:
+                entry.args = blob
+
+    def leave(self) -> None:
+        """Give back what was not started, commit what was, be forgotten. Repeat it when the server was away."""
+        self._hand.reclaim()
+        aside = self._hand.set_aside()
+        try:
+            self.give_back(aside.queued)
+            finished = [*self._hand.commit(OUTCOMES), *aside.finished]
+            for start in range(0, len(finished), OUTCOMES):
+                self.link.run_all(commits(self._queue, self.label, finished[start : start + OUTCOMES], 0))
+        except ServerError:
+            self._hand.take_back(aside)
+            raise
+        self.give_back(self.link.run(reconcile(self._queue, self.label, ())).adopted)
+        self.link.run(forget(self._queue, self.label))
+
+    def _make_groups(self) -> None:
+        """A lane has lost its group: register once more, which makes it again."""
+        self.link.run(beat(self._queue, self.label, 0, self._record.text(self._report)))
