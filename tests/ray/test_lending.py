@@ -195,7 +195,7 @@ def test_a_pool_lends_in_the_task_that_it_was_passed_to(
     gate = str(tmp_path / "gate")
     with Pool(Echo, workers=1, num_cpus=1, queue=queue, redis=address) as pool:
 
-        @ray.remote(num_cpus=1)
+        @ray.remote(num_cpus=1, max_calls=1)  # its process would keep the threads of this queue's client
         def task(shared: Pool[Echo]) -> int:
             return shared.submit(Echo.hold, gate).result()
 

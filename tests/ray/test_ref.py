@@ -43,7 +43,7 @@ def look_into(box: list[Any]) -> Any:
     return ray.get(box[0], timeout=TIMEOUT_S)
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_calls=1)  # its process would keep the threads of this queue's client
 def call(shared: Pool[Echo]) -> tuple[Any, Any]:
     futures = [shared.submit(Echo.say, "there"), shared.submit(Echo.fail, "lost")]
     refs = [future.ref() for future in futures]

@@ -40,13 +40,13 @@ class FakeWorker:
     # -- what the controller calls
 
     async def wait_placed(self) -> dict[str, Any]:
-        return await asyncio.shield(asyncio.wrap_future(self.placed))
+        return await _answer(self.placed)  # type: ignore[no-any-return]
 
     async def wait_ready(self) -> None:
-        await asyncio.shield(asyncio.wrap_future(self.ready))
+        await _answer(self.ready)
 
     async def wait_closed(self) -> None:
-        await asyncio.shield(asyncio.wrap_future(self.closed))
+        await _answer(self.closed)
 
     async def status(self) -> dict[str, Any]:
         return await asyncio.to_thread(self.on_status)  # type: ignore[no-any-return]
@@ -85,6 +85,13 @@ class FakeWorker:
         with contextlib.suppress(InvalidStateError):
             self.closed.set_result(None)
         return True
+
+
+async def _answer(future: Future[Any]) -> Any:
+    """What the process says, also after somebody has stopped listening."""
+    inner = asyncio.wrap_future(future)
+    inner.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(inner)
 
 
 class FakeCluster:

@@ -77,3 +77,9 @@ def test_a_call_of_many_takes_one_place() -> None:
 def test_a_suspect_waits_for_nobody() -> None:
     machine, suspect = gather(b=Batch(3, 9.0)), entry("b", SUSPECT)
     assert machine.calls([suspect], Room(1, 0), 0.0) == [[suspect]]
+
+
+def test_a_batch_does_not_wait_for_what_cannot_come() -> None:
+    machine, held = gather(b=Batch(3, 9.0)), [entry("b")]
+    assert machine.calls(held, Room(1, 0), 0.0, no_more=True) == [held]
+    assert machine.deadline is None

@@ -113,6 +113,14 @@ def test_one_that_leaves_has_a_time_limit_of_its_own() -> None:
     assert not worker.hung
 
 
+def test_a_worker_that_has_just_finished_a_long_job_lives() -> None:
+    """The job held the interpreter, so there was no beat, and the next one is still to come."""
+    vitals, worker = Vitals(WorkerOptions()), member("w")
+    for now in range(100):
+        vitals.examine(survey({"w.1": record()}, jobs={"w.1": 1}), [worker], float(now))
+    assert vitals.examine(survey({"w.1": record()}), [worker], 100.0) == {"w"}
+
+
 def test_a_worker_that_is_not_registered_does_not_hang() -> None:
     assert examine(WorkerOptions(hang_timeout=1.0), member("w"), {"other.1": record("other")}, 100)
 

@@ -17,7 +17,7 @@ from pullet_broker.moves.life import beat
 from pullet_broker.settings import Lease, Queue
 from pullet_workers.controller import Controller
 from pullet_workers.spec import PoolSpec, Scale
-from tests.support.fleet import FakeCluster, FakeWorker, controlling, is_running
+from tests.support.fleet import FakeCluster, FakeWorker, Gone, controlling, is_running, states
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe
 
@@ -48,6 +48,18 @@ def test_an_engine_that_keeps_failing_is_started_ever_more_slowly(spec: PoolSpec
     with controlling(spec, cluster):
         assert wait_until(lambda: len(cluster.started) >= 2)
         assert not wait_until(lambda: len(cluster.started) > 20, 0.6)
+
+
+def test_a_worker_of_which_the_bad_news_come_in_any_order(spec: PoolSpec) -> None:
+    cluster = FakeCluster(on_start=lambda worker: worker.get_placed())
+    with controlling(spec, cluster) as controller:
+        assert wait_until(lambda: states(controller) == ["starting", "starting"])
+        first, second = cluster.started
+        first.closed.set_exception(Gone(first.name))
+        assert not wait_until(lambda: len(cluster.started) > 2, 0.1)
+        first.ready.set_exception(Gone(first.name))
+        second.ready.set_exception(Gone(second.name))
+        assert wait_until(lambda: len(cluster.started) == 4)
 
 
 def test_one_engine_that_fails_does_not_hide_another_that_works(spec: PoolSpec) -> None:

@@ -127,7 +127,7 @@ def test_a_paused_queue_keeps_the_workers_it_has(spec: PoolSpec, scribe: Scribe)
         assert all_ready(controller, 3)
 
 
-@pytest.mark.parametrize("why", ["paused", "cannot be built", "odd lane", "cluster upset"])
+@pytest.mark.parametrize("why", ["paused", "cannot be built", "odd lane", "cannot start", "cannot see nodes"])
 def test_a_pool_of_none_that_cannot_start_workers_does_not_spin(
     spec: PoolSpec, scribe: Scribe, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -138,10 +138,12 @@ def test_a_pool_of_none_that_cannot_start_workers_does_not_spin(
         scribe.link.execute("HSET", scribe.key("config"), "paused", "1")
     if why == "odd lane":
         scribe.link.execute("SET", scribe.queue.keys.lane("low"), "odd")
-    if why == "cluster upset":
+    if why == "cannot start":
         monkeypatch.setattr(cluster, "start_worker", _raise)
     with controlling(pool(spec, (0, 3)), cluster) as controller:
         controller.wait_ready()
+        if why == "cannot see nodes":
+            monkeypatch.setattr(cluster, "nodes", _raise)
         if why != "odd lane":
             submit(scribe, 1)
         assert wait_until(lambda: why != "cannot be built" or bool(cluster.started))
@@ -151,7 +153,7 @@ def test_a_pool_of_none_that_cannot_start_workers_does_not_spin(
                 submit(scribe, 1)
             threading.Event().wait(0.01)
         assert looks[0] < 25
-        if why == "cluster upset":
+        if why in ("cannot start", "cannot see nodes"):
             assert wait_until(lambda: "out of order" in controller.status()["trouble"])
     scribe.link.execute("UNLINK", scribe.queue.keys.lane("low"))
 
@@ -217,8 +219,12 @@ def test_one_worker_per_node_follows_the_nodes(spec: PoolSpec) -> None:
         assert all_ready(controller, 3)
         assert placed(cluster) == ["a", "b", "c"]
 
+        lost = next(worker for worker in cluster.alive if worker.node == "a")
+        lost.on_drain = lambda: lost.closed.exception(10) is None  # its node is gone: no answer
         cluster.there = [node("b"), node("c")]
-        next(worker for worker in cluster.alive if worker.node == "a").die()
+        assert wait_until(lambda: controller.status()["wanted"] == 2)
+        assert not wait_until(lambda: len(cluster.alive) != 3, 0.1)
+        lost.die()
         assert all_ready(controller, 2)
         assert placed(cluster) == ["b", "c"]
         assert len(cluster.started) == 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 from ray._private import state
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pullet_broker.errors import EngineFailed
@@ -21,6 +21,8 @@ from pullet_workers.spec import PoolSpec
 log = logging.getLogger("pullet.pool")
 
 NAMESPACE = "pullet"
+UNREACHABLE_S = 0.5
+"""Pause before the next call to a worker that the network hides."""
 NODE_LABEL = "ray.io/node-id"
 """The label that Ray gives each node."""
 
@@ -41,8 +43,13 @@ class RayWorker:
 
     async def wait_closed(self) -> None:
         """Ends when the worker left; raises `WorkerGone` within milliseconds of its process's death."""
-        while not await _answer(self._handle.wait_closed.remote()):
-            continue
+        while True:
+            try:
+                if await _answer(self._handle.wait_closed.remote()):
+                    return
+            except ActorUnavailableError as error:  # the network: it may live
+                log.info("a worker cannot be reached", extra={"worker": self.name, "error": str(error)})
+                await asyncio.sleep(UNREACHABLE_S)
 
     async def status(self) -> dict[str, Any]:
         return await _answer(self._handle.status.remote())  # type: ignore[no-any-return]
@@ -64,6 +71,8 @@ async def _answer(ref: Any) -> Any:
     except RayTaskError as error:
         cause = error.cause
         raise cause if isinstance(cause, EngineFailed) else EngineFailed(str(error), remote_traceback="") from None
+    except ActorUnavailableError:
+        raise
     except RayActorError as error:
         raise WorkerGone(str(error)) from None
 
@@ -148,9 +157,12 @@ def actor_options(spec: PoolSpec, target: Target) -> dict[str, Any]:
     }
     if target.bundle is not None:
         return options | {"scheduling_strategy": worker.scheduling_strategy[target.bundle]}
-    if target.soft and target.node is not None:
-        return options | {"scheduling_strategy": NodeAffinitySchedulingStrategy(target.node, soft=True)}
     selector, others = worker.label_selector, worker.fallback_strategy
+    if target.soft and target.node is not None:
+        if not (selector or others):
+            return options | {"scheduling_strategy": NodeAffinitySchedulingStrategy(target.node, soft=True)}
+        here = {"label_selector": {**selector, NODE_LABEL: target.node}}
+        return options | here | {"fallback_strategy": [{"label_selector": selector}, *others]}
     wanted = {}
     if target.node is not None:
         wanted = {NODE_LABEL: target.node}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pullet_broker.job import Entry
 from pullet_broker.moves.cycle import OUTCOMES, SUSPECT, Cycled, Standing
@@ -67,9 +67,10 @@ class ConcurrentLoop:
             cycled = self._cycle()
         if cycled is not None and not self._heed(cycled.standing):
             return
-        self._start()
+        yields = cycled is not None and cycled.standing is Standing.YIELD
+        self._start(no_more=yields)
         if cycled is None or not (cycled.entries or cycled.dropped):
-            self._wait(yields=cycled is not None and cycled.standing is Standing.YIELD)
+            self._wait(yields)
 
     def leave(self) -> None:
         """Give back what was not started, and see to the end of what was. Repeat it when the server was away."""
@@ -78,7 +79,7 @@ class ConcurrentLoop:
         while self._hand.runs and not self._given_up:
             with self._exchange.taking:
                 self._exchange.run(self._consumer.link, 0, alone=False)
-            self._pause(None, lambda: self._hand.finished > 0 or self._given_up or not self._hand.runs)
+            self._wait_for_end()
         self._consumer.leave()
 
     def wake(self) -> None:
@@ -133,12 +134,12 @@ class ConcurrentLoop:
         with self._committer.standing_in():
             return self._consumer.heed(standing)
 
-    def _start(self) -> None:
+    def _start(self, no_more: bool = False) -> None:
         """Start what is in hand and finds room."""
         waiting = [] if self._stopping.is_set() else self._hand.waiting()
         self._consumer.fetch_arguments(waiting)
         with self._changed:
-            calls = self._gather.calls(waiting, self._room, time.monotonic())
+            calls = self._gather.calls(waiting, self._room, time.monotonic(), no_more=no_more)
             for entry in self._hand.start_these(entry for call in calls for entry in call):
                 self._report.started(entry)
         if calls:
@@ -178,13 +179,19 @@ class ConcurrentLoop:
             self._held_back = True
             self._give_back_queued()
 
-    def _pause(self, deadline: float | None, until: Callable[[], bool] | None = None) -> None:
-        """Wait for the first job to end, or for what `until` says."""
+    def _pause(self, deadline: float) -> None:
+        """Wait for the first job to end."""
         with self._changed:
-            self._changed.wait_for(
-                until or (lambda: self._hand.finished > 0 or self._stopping.is_set() or self._unwell is not None),
-                None if deadline is None else max(0.0, deadline - time.monotonic()),
-            )
+            self._changed.wait_for(self._is_something_new, max(0.0, deadline - time.monotonic()))
+
+    def _is_something_new(self) -> bool:
+        """A job has ended, also one without an outcome, or this loop is to."""
+        hand = self._hand
+        return hand.finished > 0 or not hand.runs or self._stopping.is_set() or self._unwell is not None
+
+    def _wait_for_end(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._hand.finished > 0 or self._given_up or not self._hand.runs)
 
     def _give_back_queued(self) -> None:
         aside = self._hand.set_aside()

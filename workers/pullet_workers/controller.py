@@ -170,7 +170,8 @@ class Controller:
         found = await asyncio.to_thread(self._registry.look, self._examine)
         if found is None:
             self._vitals.lose_sight()
-        self._owners -= await asyncio.to_thread(self._gone, list(self._owners))
+        gone = await asyncio.to_thread(self._gone, list(self._owners))
+        self._owners -= gone
         if not self._owners and self._spec.owner is not None and not self._spec.detached:
             self._orphaned = self._stopping = True
             return
@@ -211,7 +212,7 @@ class Controller:
 
     def _awaiting_job(self) -> Survey | None:
         """The look after which only a new job is news. Jobs that wait though nobody is there need something else."""
-        if self._last is None or self._last.waiting or self._last.paused or self._wanted or self._fleet.members:
+        if self._last is None or self._last.waiting or self._wanted or self._fleet.members:
             return None
         return self._last if self._scale.is_elastic else None
 

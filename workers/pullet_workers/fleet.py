@@ -61,7 +61,7 @@ class Fleet:
     def adopt(self) -> None:
         """Follow the workers that an earlier incarnation of the controller has started."""
         for worker in self._cluster.find_workers(self._spec):
-            self._watch(Member(worker))
+            self._watch(Member(worker, self._target_of(worker.name)))
 
     @property
     def is_settled(self) -> bool:
@@ -86,11 +86,11 @@ class Fleet:
             self.dismiss(member)
 
     def retire_from(self, nodes: Sequence[Node]) -> None:
-        """Replace the workers on nodes that are about to leave."""
-        draining = {node.id for node in nodes if node.draining}
+        """Replace the workers on nodes that are about to leave, or gone: their death may be known a bit later."""
+        staying = {node.id for node in nodes if not node.draining}
         for member in self.members.values():
-            if member.node in draining and member.leave_by is None:
-                member.retiring = "its node is about to leave"
+            if member.node is not None and member.node not in staying and member.leave_by is None:
+                member.retiring = "its node leaves"
                 member.leave_by = time.monotonic() + PATIENCE_S
 
     def dismiss(self, member: Member) -> None:
@@ -129,14 +129,21 @@ class Fleet:
         if missing <= 0 or time.monotonic() < self._resume_at:
             return
         for target in self._targets(missing, strategy, nodes):
-            name = self._new_name()
+            name = self._new_name(target)
             self._watch(Member(self._cluster.start_worker(self._spec, name, target), target))
 
-    def _new_name(self) -> str:
+    def _new_name(self, target: Target) -> str:
+        """It ends with the worker's place in a list of strategies, for the next incarnation of the controller."""
+        end = "" if target.bundle is None else f"-{target.bundle}"
         while True:
-            name = f"{self._spec.queue.name}-{os.urandom(2).hex()}"
+            name = f"{self._spec.queue.name}-{os.urandom(2).hex()}{end}"
             if name not in self.members:
                 return name
+
+    def _target_of(self, name: str) -> Target:
+        end = name.rpartition("-")[2]
+        has_places = isinstance(self._spec.worker.scheduling_strategy, list)
+        return Target(bundle=int(end)) if has_places and end.isdigit() else Target()
 
     def _targets(self, count: int, strategy: Any, nodes: Sequence[Node]) -> list[Target]:
         members = self.members.values()
@@ -177,7 +184,6 @@ class Fleet:
         except Exception as error:  # Ray says in many ways that a process is gone
             log.warning("a worker is gone", extra={"worker": member.name, "error": str(error)})
         closed.cancel()
-        await asyncio.gather(closed, return_exceptions=True)
         await self._bury(member)
 
     async def _enter(self, member: Member, state: str) -> None:

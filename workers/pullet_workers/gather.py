@@ -30,8 +30,8 @@ class Gather:
         self.deadline: float | None = None
         """When the next batch starts though it is not full."""
 
-    def calls(self, waiting: Sequence[Entry], room: Room, now: float) -> list[list[Entry]]:
-        """The calls to make now. `room` is used up."""
+    def calls(self, waiting: Sequence[Entry], room: Room, now: float, *, no_more: bool = False) -> list[list[Entry]]:
+        """The calls to make now. `room` is used up. `no_more`: nothing will come that a batch could wait for."""
         self.stuck, self.deadline = False, None
         found: list[list[Entry]] = []
         groups: dict[str, list[Entry]] = {}
@@ -42,15 +42,17 @@ class Gather:
                 found.append([entry])
         self._since = {method: self._since.get(method, now) for method in groups}
         for method, entries in groups.items():
-            found += self._full_or_due(method, entries, room, now)
+            found += self._full_or_due(method, entries, room, now, no_more)
         return found
 
-    def _full_or_due(self, method: str, entries: list[Entry], room: Room, now: float) -> list[list[Entry]]:
+    def _full_or_due(
+        self, method: str, entries: list[Entry], room: Room, now: float, no_more: bool
+    ) -> list[list[Entry]]:
         batch, found = self._batches[method], []
         for start in range(0, len(entries), batch.max_batch_size):
             together = entries[start : start + batch.max_batch_size]
             due = self._since[method] + batch.batch_wait_timeout_s
-            if len(together) < batch.max_batch_size and now < due:
+            if len(together) < batch.max_batch_size and now < due and not no_more:
                 self.deadline = due if self.deadline is None else min(due, self.deadline)
                 break
             if not self._seat(together[0], room):

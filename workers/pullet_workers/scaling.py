@@ -54,4 +54,4 @@ class Scaler:
             at_once = jobs
         else:
             at_once = min(jobs, load.running + math.ceil(load.waiting * load.run_s / CLEAR_S))
-        return math.ceil(at_once / self._concurrency)
+        return math.ceil(max(at_once, min(jobs, 1)) / self._concurrency)  # tiny jobs need somebody too

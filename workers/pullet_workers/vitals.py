@@ -30,7 +30,9 @@ class Vitals:
 
     def examine(self, survey: Survey, members: Iterable[Member], now: float) -> set[str]:
         """The names of the workers to vouch for: their processes are there, as Ray says, and they are not hung."""
-        still = self._pulse.look(survey.beats, now)
+        # who takes or ends a job lives, whatever its beat: code that held the interpreter may just have come back
+        signs = {consumer: f"{beat} {survey.jobs.get(consumer, 0)}" for consumer, beat in survey.beats.items()}
+        still = self._pulse.look(signs, now)
         incarnations = _by_name(survey)
         living = set()
         for member in members:
