@@ -16,6 +16,7 @@
     +-- EngineFailed                the engine's constructor raised
     +-- PoolMissing                 the queue has no pool on this cluster, or not any more
     +-- RayMissing                  this needs Ray, and the process has none           (also RuntimeError)
+    +-- Retry                       an engine asks that its job is run again
     +-- JobError                    how a job ended when it did not end with a value
         +-- RemoteError             the engine raised an exception that is not rebuilt here
         +-- UnknownMethod           the engine has no such method    (also AttributeError)
@@ -30,6 +31,9 @@ Each error keeps its evidence as attributes and survives pickling, because error
 from __future__ import annotations
 
 from typing import Any
+
+YEAR_S = 366 * 86_400
+"""The longest time that anything may be put off for."""
 
 
 class PulletError(Exception):
@@ -114,6 +118,28 @@ class PoolMissing(PulletError):
 
 class RayMissing(PulletError, RuntimeError):
     """This needs Ray, and the process is not connected to a Ray cluster, or not in a way that serves."""
+
+
+class Retry(PulletError):
+    """Raised by an engine's method: run this job again, in `after` seconds or when the usual pause is over.
+
+    It counts against `options(retries=)`; when these are used up the caller gets it as it was raised.
+    """
+
+    def __init__(
+        self, message: str = "the engine asked for another try", after: float | None = None, **evidence: Any
+    ) -> None:
+        if after is not None and not 0 <= after <= YEAR_S:
+            raise ValueError(f"Retry(after={after}): expected seconds, at most a year")
+        super().__init__(message, **evidence)
+        self.after = after
+        self.args = (message, after)  # what travels, and builds it again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {"evidence": self.evidence}
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class JobError(PulletError):

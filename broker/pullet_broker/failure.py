@@ -34,10 +34,14 @@ def describe(error: BaseException, *, skip: str = "", depth: int = DEPTH) -> Fai
     return failure
 
 
+def type_names(error: BaseException) -> set[str]:
+    """The names of its class and all bases, each with its module."""
+    return {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
+
+
 def _members(error: BaseException) -> tuple[BaseException, ...]:
     """What an exception group holds, also one of the `exceptiongroup` package; nothing for other exceptions."""
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
-    if not names & {"builtins.BaseExceptionGroup", "exceptiongroup.BaseExceptionGroup"}:
+    if not type_names(error) & {"builtins.BaseExceptionGroup", "exceptiongroup.BaseExceptionGroup"}:
         return ()
     found = error.exceptions  # type: ignore[attr-defined]
     return tuple(one for one in found if isinstance(one, BaseException))

@@ -90,9 +90,8 @@ def read_entry(raw: Sequence[object]) -> Entry:
         return Entry(where, name, job_id.decode(errors="replace"), "", b"", "", "", problem=str(error))
 
 
-def _whole(fields: dict[bytes, bytes], name: bytes, default: int) -> int:
-    """A field as scripts read it: what is not a whole number of at most 15 digits counts as not given."""
-    text = fields.get(name, b"")
+def whole(text: bytes, default: int) -> int:
+    """A number as scripts read it: what is not a whole number of at most 15 digits counts as not given."""
     return int(text) if text.isdigit() and len(text) <= 15 else default
 
 
@@ -108,9 +107,9 @@ def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
         fields[b"args"],
         fields[b"client"].decode(),
         fields[b"opts"].decode(),
-        attempt=_whole(fields, b"attempt", 1),
-        raised=_whole(fields, b"raised", 0),
-        ttl_ms=_whole(fields, b"ttl", 0),
+        attempt=whole(fields.get(b"attempt", b""), 1),
+        raised=whole(fields.get(b"raised", b""), 0),
+        ttl_ms=whole(fields.get(b"ttl", b""), 0),
         large=b"blob" in fields,
         key=fields.get(b"key", b"").decode(),
     )

@@ -19,8 +19,10 @@ reply:<job>      string  the committed reply                           whoever s
 part:<job>       stream  items of a generator: attempt, index, value   part               TTL, or its reader
 inbox:<client>   stream  job id -> reply, job id:index -> item         settle, part       TTL, trimmed by client
 client:<client>  string  "<highest accepted number> <link>"            submit             TTL
-blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles
-dead             stream  dead letters                                  fail, reap         capped
+blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles, purge
+dead             stream  dead letters                                  fail, reap         capped, replay, purge
+buried           hash    job id -> its entry in `dead`                 fail, reap         with the entry
+storm            string  "<suspects that killed> <workers> <ms>"       reap, cycle        TTL 10 min
 workers          hash    consumer -> who it is (JSON)                  beat               reap, forget
 beats            hash    consumer -> its own beat number               beat               forget
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
@@ -28,15 +30,11 @@ tick             string  who made the last tick                        beat     
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
 stats            hash    counters                                      cycle, fail, reap  stays
-
-Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
-`delayed`, `parked`, `cancelled` while they hold something. Everything else has a TTL or ends with its job.
-=======
 config           hash    schema, paused, backlog, keyed                submit, beat       stays
 pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 
-Fixed keys without a TTL: the five lanes, `dead`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
+Fixed keys without a TTL: the five lanes, `dead`, `buried`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
 `delayed`, `parked`, `cancelled` while they hold something. While a place has workers, or jobs wait there, it has its
 lane and is in `places`. Everything else has a TTL or ends with its job.
 """

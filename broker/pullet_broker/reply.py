@@ -50,6 +50,19 @@ class Failure:
     members: list[Failure] = field(default_factory=list)
     """What an exception group holds."""
 
+    @property
+    def error_type(self) -> str:
+        """The name of what the caller gets: `type_name`, or an error of pullet for what the worker stated."""
+        return _STATED.get(self.kind, self.type_name)
+
+
+_STATED = {
+    "method": "pullet.UnknownMethod",
+    "unreadable": "pullet.JobUnreadable",
+    "too_large": "pullet.TooLarge",
+    "unencodable": "pullet.EncodeError",
+}
+
 
 def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Buffer) -> bytes | Parts:
     """As an argument of a script: a large payload stays where it is."""

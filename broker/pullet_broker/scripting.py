@@ -46,6 +46,8 @@ NAMES = (
     "find",
     "watch",
     "part",
+    "replay",
+    "purge",
 )
 
 

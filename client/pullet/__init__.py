@@ -24,6 +24,7 @@ from pullet_broker.errors import (
     QueueFull,
     RayMissing,
     RemoteError,
+    Retry,
     SchemaMismatch,
     ServerError,
     ServerFull,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pullet.batching import batch
     from pullet.client import Client
     from pullet.connecting import connect
+    from pullet.dead import DeadLetters
     from pullet.future import Future
     from pullet.handle import JobHandle
     from pullet.mapping import MapOptions
@@ -47,12 +49,15 @@ if TYPE_CHECKING:
     from pullet.resolve import RemoteTraceback, register_error
     from pullet.results import Results
     from pullet.stream import Stream
+    from pullet_broker.letter import DeadLetter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Client",
     "ClientClosed",
+    "DeadLetter",
+    "DeadLetters",
     "DecodeError",
     "EncodeError",
     "EngineFailed",
@@ -77,6 +82,7 @@ __all__ = [
     "RemoteError",
     "RemoteTraceback",
     "Results",
+    "Retry",
     "SchemaMismatch",
     "ServerError",
     "ServerFull",
@@ -94,6 +100,8 @@ __all__ = [
 
 _AT_FIRST_USE = {
     "Client": "pullet.client",
+    "DeadLetter": "pullet_broker.letter",
+    "DeadLetters": "pullet.dead",
     "Future": "pullet.future",
     "JobHandle": "pullet.handle",
     "MapOptions": "pullet.mapping",

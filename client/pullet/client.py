@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 
 from pullet import bridge
 from pullet.core import CLOSE_S, Core, shared_core
+from pullet.dead import DeadLetters
 from pullet.future import Future
 from pullet.handle import JobHandle
 from pullet.html import table
@@ -19,6 +21,9 @@ from pullet.results import Results
 from pullet.stream import Stream
 from pullet_broker.address import Address
 from pullet_broker.codec import encode_call
+from pullet_broker.link import Link
+from pullet_broker.moves import pausing
+from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
 if TYPE_CHECKING:
@@ -149,6 +154,31 @@ class Client(Executor, Generic[E]):
         other.__dict__.update(self.__dict__)
         other._options = Options(**{**vars(self._options), **options})
         return other
+
+    @property
+    def dead(self) -> DeadLetters:
+        """The jobs of this queue that failed for good."""
+        return DeadLetters(self._queue, self._address)
+
+    def pause(self) -> None:
+        """Let no worker take another job until `resume`; running jobs end, and jobs can be submitted.
+
+        An idle worker may take one more job within 2 s. Asks the server, as `resume` and `paused` do.
+        """
+        self._execute(pausing.pause(self._queue))
+
+    def resume(self) -> None:
+        """End a pause. Workers hear of it within a beat (about 1 s)."""
+        self._execute(pausing.resume(self._queue))
+
+    @property
+    def paused(self) -> bool:
+        """Is the queue paused?"""
+        return bool(self._execute(pausing.is_paused(self._queue)))
+
+    def _execute(self, command: tuple[Arg, ...]) -> Any:
+        with contextlib.closing(Link(self._address, f"pullet:{self._queue.name}:ask")) as link:
+            return link.execute(*command)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until Redis has stored every job submitted so far; False when `timeout` seconds were not enough."""

@@ -66,7 +66,7 @@ class Core:
         job = options.job(new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         future.build = build
-        self._put(Pending(job, future, keep=options.keep is not False))
+        self._put(Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait"))
         return future
 
     def stream(
@@ -77,7 +77,9 @@ class Core:
         job = options.job(new_job_id(), method, payload, stream=True)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         arrivals = Arrivals(future)
-        self._put(Pending(job, future, keep=options.keep is not False, arrivals=arrivals))
+        item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
+        item.arrivals = arrivals
+        self._put(item)
         return Stream(future, arrivals, self._queue.limits, build)
 
     def _put(self, item: Pending) -> None:

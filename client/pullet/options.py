@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
+from pullet.retrying import check_types, pack_opts
+from pullet_broker.errors import YEAR_S
 from pullet_broker.job import Job, lane_of
 from pullet_broker.keys import check_length
 from pullet_broker.parts import Buffer
@@ -17,23 +18,39 @@ class Options:
     priority: int = 0
     """Above 0: before all others; below 0: after them."""
     retries: int = 0
-    """How often a job that raised is run again."""
+    """How often a job that raised is run again. A worker that died does not count."""
+    retry_on: tuple[type[BaseException] | str, ...] = ()
+    """Run it again only after these, or classes derived from them; a name has its module, as in "shop.errors.Busy"."""
+    no_retry_on: tuple[type[BaseException] | str, ...] = ()
+    """Never after these, whatever `retry_on` says."""
+    backoff: float | None = None
+    """The first retry comes at a random moment within this time (1 s when None), each further one within twice the time
+    of the one before, at most 5 min. `pullet.Retry(after=)` names its own."""
     expires: float | None = None
-    """Drop the job when it has waited this long without being started."""
+    """Drop the job when it was not started, or not tried again, this long after it was submitted."""
     delay: float = 0.0
     """Do not start it before this has passed; a tick of about 1 s more or less."""
     key: str | None = None
     """Run the job where others with this key (1 to 128 bytes of UTF-8) ran, as long as that node has workers."""
     keep: float | bool = False
     """Leave the reply in Redis after it was read: True for the usual result TTL, or a number of seconds."""
+    when_full: str = "raise"
+    """What becomes of a job that a full queue or server refuses: "raise" lets its future raise `QueueFull` or
+    `ServerFull`, "wait" offers it again, in its order, until there is room or it is cancelled."""
 
     def __post_init__(self) -> None:
-        if self.retries < 0 or self.delay < 0 or self.keep < 0:
-            raise ValueError(f"retries, delay and keep must not be negative: {self}")
+        if self.retries < 0:
+            raise ValueError(f"retries={self.retries}: expected 0 or more")
+        for name in ("delay", "keep", "expires", "backoff"):
+            _check_seconds(name, getattr(self, name))
         if self.expires is not None and self.expires <= 0:
             raise ValueError(f"expires={self.expires}: expected a number of seconds above 0, or None")
         if self.key is not None:
             check_length("key", self.key)
+        if self.when_full not in ("raise", "wait"):
+            raise ValueError(f'when_full={self.when_full!r}: expected "raise" or "wait"')
+        check_types("retry_on", self.retry_on)
+        check_types("no_retry_on", self.no_retry_on)
 
     def job(self, job_id: str, method: str, args: Buffer, *, stream: bool = False) -> Job:
         """A job with these options."""
@@ -43,7 +60,7 @@ class Options:
             job_id,
             method,
             args,
-            opts=_packed(retries=self.retries, stream=int(stream)),
+            opts=pack_opts(self.retries, self.backoff, self.retry_on, self.no_retry_on, stream),
             lane=lane_of(self.priority),
             delay_ms=_milliseconds(self.delay),
             expires_ms=_milliseconds(self.expires or 0),
@@ -52,13 +69,12 @@ class Options:
         )
 
 
+def _check_seconds(name: str, seconds: float | None) -> None:
+    if seconds is not None and not 0 <= seconds <= YEAR_S:
+        raise ValueError(f"{name}={seconds}: expected a number of seconds from 0 to a year")
+
+
 DEFAULT = Options()
-
-
-def _packed(**opts: int) -> str:
-    """Short JSON of what is given; empty when nothing is."""
-    given = {name: value for name, value in opts.items() if value}
-    return json.dumps(given, separators=(",", ":")) if given else ""
 
 
 def _milliseconds(seconds: float) -> int:

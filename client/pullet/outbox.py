@@ -30,6 +30,8 @@ class Pending:
     keep: bool = False
     arrivals: Arrivals | None = None
     """Where the items of a stream go."""
+    waits: bool = False
+    """A full queue does not end it: it is held, and offered again."""
     number: int = 0
     accepted_at: float = 0.0
 
@@ -74,6 +76,8 @@ class Outbox:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._fresh: deque[Pending] = deque()
+        self._held: deque[Pending] = deque()  # refused, or behind such a job, and willing to wait
+        self._room = True  # False: the newest answer was that the queue is full
         self._again: deque[Pending] = deque()
         self._sent: deque[Pending] = deque()  # in the order of their numbers, without a gap
         self._flying: deque[Batch] = deque()
@@ -81,17 +85,22 @@ class Outbox:
         self._floor = 0  # numbers up to this are accepted and no longer kept
         self._trusted = True  # False: an answer was a refusal, so the answers still to come are refusals too
         self.size = 0
-        """Bytes waiting to be sent for the first time."""
+        """Bytes waiting to be sent for the first time, or held."""
 
     def __len__(self) -> int:
         """Jobs that the server has not accepted yet, as far as is known."""
         sent = takewhile(lambda item: not item.accepted_at, reversed(self._sent))  # what is not accepted comes last
-        return len(self._fresh) + sum(1 for _ in sent)
+        return self.waiting + sum(1 for _ in sent)
 
     @property
     def waiting(self) -> int:
-        """Jobs not sent yet."""
-        return len(self._fresh)
+        """Jobs not sent yet, or held."""
+        return len(self._fresh) + len(self._held)
+
+    @property
+    def stuck(self) -> int:
+        """Jobs that are held because the queue is full. See `probe`."""
+        return 0 if self._room else len(self._held)
 
     @property
     def flying(self) -> int:
@@ -109,16 +118,42 @@ class Outbox:
 
     def next_batch(self) -> Batch | None:
         """The jobs to send now, or None: nothing to send, or refusals must come in first."""
-        if not self._trusted or not (self._again or self._fresh):
+        if not self._trusted:
             return None
         items: list[Pending] = []
         room = self._limits.batch_bytes
-        while len(items) < self._limits.batch_jobs and (self._again or self._fresh):
-            source = self._again or self._fresh
+        while len(items) < self._limits.batch_jobs and (source := self._source()):
             room -= source[0].job.size
             if room < 0 and items:
                 break
             items.append(self._number(source.popleft()))
+        return self._fly(items) if items else None
+
+    def probe(self) -> Batch | None:
+        """One of the jobs that are held, to learn whether there is room again. Where one is accepted all may go."""
+        if self.stuck and self._trusted and not (self._flying or self._again):
+            return self._fly([self._number(self._held.popleft())])
+        return None
+
+    def hold(self, items: Iterable[Pending]) -> None:
+        """The queue is full: keep these, which are not accepted, before all that are held."""
+        self._room = False
+        for item in reversed([item for item in items if not item.future.done()]):
+            item.number, item.accepted_at = 0, 0.0
+            self.size += item.job.size
+            self._held.appendleft(item)
+
+    def _source(self) -> deque[Pending]:
+        """Where the next job to send is. One that may wait does not overtake those that are held; others may."""
+        if self._again:
+            return self._again
+        if self._room and self._held:
+            return self._held
+        while self._held and self._fresh and self._fresh[0].waits:
+            self._held.append(self._fresh.popleft())
+        return self._fresh
+
+    def _fly(self, items: list[Pending]) -> Batch:
         batch = Batch(items)
         self._flying.append(batch)
         return batch
@@ -136,9 +171,11 @@ class Outbox:
         batch = self._flying.popleft()
         verdict = Verdict()
         if answer.answer is Answer.FULL:
-            verdict.rejected = [item for item in batch.items if item.number > answer.mark]
+            verdict.rejected = [item for item in batch.items if item.number > answer.mark and not item.waits]
             self._drop(verdict.rejected)
         self._accept(batch.items, answer.mark, now)
+        if answer.answer is not Answer.GAP:
+            self._room = answer.answer is Answer.OK
         if answer.answer is not Answer.OK:
             self._trusted = False
         if not self._trusted and not self._flying:
@@ -157,6 +194,10 @@ class Outbox:
         if mark < self._floor:
             return mark + 1, self._floor
         self._accept(self._sent, mark, now)
+        if not self._room:
+            refused = [item for item in self._sent if item.number > mark and item.waits]
+            self._drop(refused)
+            self.hold(refused)
         self._again = deque(item for item in self._sent if item.number > mark)
         for number, item in enumerate(self._again, mark + 1):
             item.number, item.accepted_at = number, 0.0
@@ -171,7 +212,8 @@ class Outbox:
         for item in items:
             item.number, item.accepted_at = 0, 0.0
             self.size += item.job.size
-        self._fresh.extendleft(reversed(items))
+        self._fresh.extendleft(reversed([*items, *self._held]))
+        self._held.clear()
         self._sent.clear()
         self._again.clear()
         self._flying.clear()
@@ -179,22 +221,24 @@ class Outbox:
 
     def withdraw(self, job_id: str) -> bool:
         """Take out a job that was not sent yet."""
-        for item in self._fresh:
-            if item.job.id == job_id:
-                self._fresh.remove(item)
-                self.size -= item.job.size
-                return True
+        for line in (self._fresh, self._held):
+            for item in line:
+                if item.job.id == job_id:
+                    line.remove(item)
+                    self.size -= item.job.size
+                    return True
         return False
 
     def abandon(self) -> list[Pending]:
         """Empty it: the jobs that were never accepted."""
-        left = [item for item in (*self._sent, *self._fresh) if not item.accepted_at]
+        left = [item for item in (*self._sent, *self._held, *self._fresh) if not item.accepted_at]
         self._floor = max([self._floor, *(item.number for item in self._sent if item.accepted_at)])
         self._fresh.clear()
+        self._held.clear()
         self._again.clear()
         self._sent.clear()
         self._flying.clear()
-        self.size = 0
+        self.size, self._room = 0, True
         return left
 
     def _accept(self, items: Iterable[Pending], mark: int, now: float) -> None:

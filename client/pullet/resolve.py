@@ -20,6 +20,7 @@ from pullet_broker.errors import (
     JobExpired,
     JobUnreadable,
     RemoteError,
+    Retry,
     TooLarge,
     UnknownMethod,
     WorkerLost,
@@ -29,7 +30,7 @@ from pullet_broker.settings import Limits
 
 log = logging.getLogger("pullet.client")
 
-_registered: dict[str, type[Exception]] = {}
+_registered: dict[str, type[Exception]] = {f"{Retry.__module__}.{Retry.__qualname__}": Retry}
 
 OF_THE_WORKER: dict[str, type[Exception]] = {
     "method": UnknownMethod,
@@ -102,7 +103,8 @@ def _cancelled(reply: Reply, job: str, limits: Limits) -> Outcome:
 
 
 def _expired(reply: Reply, job: str, limits: Limits) -> Outcome:
-    return None, JobExpired(f"job {job} waited longer than options(expires=) and was not run", job=job)
+    again = " again" if reply.attempt > 1 else ""
+    return None, JobExpired(f"job {job} waited longer than options(expires=) and was not run{again}", job=job)
 
 
 def _crashed(reply: Reply, job: str, limits: Limits) -> Outcome:

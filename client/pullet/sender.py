@@ -11,10 +11,18 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
-from pullet.outbox import Outbox, Pending
+from pullet.outbox import Batch, Outbox, Pending
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
-from pullet_broker.errors import ClientClosed, PulletError, QueueFull, SchemaMismatch, ServerError, ServerUnavailable
+from pullet_broker.errors import (
+    ClientClosed,
+    PulletError,
+    QueueFull,
+    SchemaMismatch,
+    ServerError,
+    ServerFull,
+    ServerUnavailable,
+)
 from pullet_broker.job import new_client_id
 from pullet_broker.link import Link, ScriptMissing
 from pullet_broker.moves.submit import Answer, Submitted, submit
@@ -47,6 +55,8 @@ class Sender:
         self._outbox = Outbox(queue.limits)
         self._calls: deque[tuple[Call[Any], PlainFuture[Any]]] = deque()
         self._backoff = Backoff()
+        self._patience = Backoff(first_s=0.1, most_s=2.0)  # each reply makes room for one job, a moment for a batch
+        self._probe_at = 0.0
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -126,7 +136,7 @@ class Sender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work)
+                self._changed.wait_for(self._has_work, self._until_probe())
                 if self._closing:
                     return
             try:
@@ -145,7 +155,12 @@ class Sender:
                 self._give_up(ServerError(f"the sender failed: {type(error).__name__}: {error}"))
 
     def _has_work(self) -> bool:
-        return self._closing or not self._announced or bool(self._calls) or len(self._outbox) > 0
+        others = len(self._outbox) - self._outbox.stuck
+        return self._closing or not self._announced or bool(self._calls) or others > 0
+
+    def _until_probe(self) -> float | None:
+        """Seconds until a full queue is asked again; None when nothing waits for that."""
+        return max(0.0, self._probe_at - time.monotonic()) if self._outbox.stuck else None
 
     def _turn(self) -> None:
         if not self._link.is_open or not (self._announced or self._outbox.flying):
@@ -172,21 +187,31 @@ class Sender:
     def _send_ahead(self) -> None:
         while self._outbox.flying < AHEAD:
             with self._changed:
-                batch = self._outbox.next_batch()
+                batch = self._outbox.next_batch() or self._probe()
                 self._changed.notify_all()
             if batch is None:
                 return
             self._link.send(submit(self._queue, self.client, self._connections, batch.first, batch.jobs).command())
+
+    def _probe(self) -> Batch | None:
+        return self._outbox.probe() if time.monotonic() >= self._probe_at else None
 
     def _take_answer(self) -> None:
         answer = self._read_answer()
         self._check(answer)
         with self._changed:
             verdict = self._outbox.answered(answer, time.monotonic())
+            self._note_room()
             self._changed.notify_all()
         for item in verdict.rejected:
             self._reject(item, self._full(answer))
         self._after(answer, verdict.forgotten)
+
+    def _note_room(self) -> None:
+        if not self._outbox.stuck:
+            self._patience.reset()
+        elif time.monotonic() >= self._probe_at:
+            self._probe_at = time.monotonic() + self._patience.next_s()
 
     def _read_answer(self) -> Submitted:
         call = submit(self._queue, self.client, self._connections, 0, [])
@@ -246,11 +271,15 @@ class Sender:
             self._changed.wait_for(lambda: self._closing, self._backoff.next_s())
 
     def _give_up(self, error: ServerError) -> None:
-        """A refusal that waiting does not mend: everything unsent ends with it."""
+        """A refusal that waiting does not mend: everything unsent ends with it, but for jobs that wait for room."""
         self._announced = True
         self._link.close()
         with self._changed:
             items = self._outbox.abandon()
+            if isinstance(error, ServerFull):
+                self._outbox.hold(item for item in items if item.waits)
+                items = [item for item in items if not item.waits]
+            self._note_room()
             calls, self._calls = self._calls, deque()
             self._changed.notify_all()
         for item in items:

@@ -100,6 +100,74 @@ def test_many_batches_meet_a_full_queue_and_no_job_is_left_without_an_end(
     assert sorted(kit.calls) == outcome[False]
 
 
+def test_a_job_may_wait_until_a_full_queue_has_room(queue: Queue, address: Address, link: Link) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 3)
+    kit = Kit()
+    with calling(queue, address) as client:
+        patient = client.options(when_full="wait")
+        futures = [patient.submit(Kit.echo, n) for n in range(1000)]
+        assert wait_until(lambda: sum(future.accepted for future in futures) == 3)
+        assert not client.flush(0)
+        (error,) = [client.submit(Kit.echo, -1).exception(10)]
+        assert isinstance(error, QueueFull), "others are told at once"
+        link.execute("HSET", queue.keys.fixed("config"), "backlog", 300)
+        with running(queue, address, kit):
+            assert [future.result(20) for future in futures] == list(range(1000))
+    assert sorted(kit.calls) == list(range(1000))
+
+
+def test_while_the_queue_is_full_the_server_is_asked_with_patience(
+    queue: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 1)
+    with calling(queue, address) as client:
+        first, *others = [client.options(when_full="wait").submit(Kit.echo, n) for n in range(5000)]
+        assert wait_until(lambda: first.accepted)
+        assert wait_until(lambda: len(client._core._sender._outbox) == client._core._sender._outbox.stuck == 4999)
+
+        def calls() -> int:
+            stats = link.execute("INFO", "commandstats").decode()
+            return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines() if "evalsha" in line)
+
+        turns, turn = [], client._core._sender._turn
+        monkeypatch.setattr(client._core._sender, "_turn", lambda: turns.append(0) or turn())
+        before = calls()
+        assert not wait_until(lambda: max(calls() - before, len(turns)) > 30, 1.0)
+        assert turns
+        for future in others:
+            assert future.cancel()
+        assert client.flush(10)
+
+
+def test_a_job_that_waits_for_room_can_be_cancelled_and_ends_with_its_client(
+    queue: Queue, address: Address, link: Link
+) -> None:
+    link.execute("HSET", queue.keys.fixed("config"), "backlog", 1)
+    client: Client[Kit] = Client(Kit, queue, address)
+    patient = client.options(when_full="wait")
+    first, second, third = [patient.submit(Kit.echo, n) for n in range(3)]
+    assert wait_until(lambda: first.accepted)
+    assert second.cancel()
+    client.close(wait=False)
+    assert third.cancelled()
+    assert link.execute("XLEN", queue.keys.lane("normal")) == 1
+
+
+def test_jobs_may_wait_until_a_full_server_has_room(queue: Queue, own: Link) -> None:
+    kit = Kit()
+    with calling(queue, own.address) as client:
+        assert client.submit(Kit.echo, 0)
+        assert client.flush(10)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        patient = [client.options(when_full="wait").submit(Kit.echo, n) for n in range(1, 4)]
+        with pytest.raises(ServerFull):
+            client.submit(Kit.echo, -1).result(10)
+        assert not any(future.done() for future in patient)
+        own.execute("CONFIG", "SET", "maxmemory", "0")
+        with running(queue, own.address, kit):
+            assert [future.result(10) for future in patient] == [1, 2, 3]
+
+
 def test_a_full_server_refuses_new_jobs_and_finishes_the_old_ones(queue: Queue, own: Link) -> None:
     kit = Kit()
     with calling(queue, own.address) as client:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pullet import Client, RemoteTraceback
+from pullet import Client, RemoteTraceback, Retry
 from pullet.testing import InlinePool
 from pullet.testing.plugin import pullet_pool as pullet_pool  # the fixture, where the entry point is not installed
 from pullet_broker.address import Address
@@ -37,6 +37,9 @@ class Engine(Kit):
 
     def own(self) -> None:
         raise Custom("mine")
+
+    def ask_again(self) -> None:
+        raise Retry(after=0)
 
     def keyed(self) -> Any:
         return {(1, 2): {3}, "b": bytearray(b"x")}
@@ -93,6 +96,24 @@ def test_retries_are_made(client: Client[Engine]) -> None:
     assert isinstance(client.submit(Engine.fail_first, "b", 5).exception(10), ConnectionError)
 
 
+def test_retries_are_chosen_by_type(client: Client[Engine]) -> None:
+    again = client.options(retries=1, backoff=0, retry_on=(OSError,))
+    assert again.submit(Engine.fail_first, "a", 1).result(20) == 2
+    never = client.options(retries=1, backoff=0, no_retry_on=(ConnectionError, "builtins.ValueError"))
+    for future in (never.submit(Engine.fail_first, "b", 1), never.submit(Engine.boom), again.submit(Engine.boom)):
+        assert isinstance(future.exception(20), (ConnectionError, ValueError))
+        assert future.attempts == 1
+    asked = never.options(retry_on=(OSError,)).submit(Engine.ask_again)
+    assert isinstance(asked.exception(20), Retry)
+    assert asked.attempts == 2
+
+
+def test_what_the_engine_did_not_raise_is_not_tried_again(client: Client[Engine]) -> None:
+    future = client.options(retries=2, backoff=0).submit(Engine.huge, 20_000)
+    assert isinstance(future.exception(20), TooLarge)
+    assert future.attempts == 1
+
+
 def test_it_is_an_executor_and_its_futures_are_awaited(client: Client[Engine]) -> None:
     async def story() -> list[Any]:
         return await asyncio.gather(*(client.submit(Engine.echo, n) for n in range(5)))
@@ -118,6 +139,9 @@ def test_the_engine_of_an_inline_pool_is_at_hand_and_closed_once() -> None:
         assert engine.calls == ["seen"]
         assert pool.queue == "engine"
         assert pool.workers()[0]["done"] == 1
+        for ask in (lambda: pool.dead, pool.pause, pool.resume, lambda: pool.paused):
+            with pytest.raises(NotImplementedError, match="no server"):
+                ask()
         with pytest.raises(TypeError, match="one process"):
             pickle.dumps(pool)
         assert "InlinePool" in repr(pool) + pool._repr_html_()

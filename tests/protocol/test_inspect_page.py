@@ -149,7 +149,8 @@ def make_dead_letter_and_retry(known: Known) -> None:
     for name, answer, retry_after_ms in (("dead", "DEAD", None), ("retry", "PARKED", 1)):
         known.submit(name)
         (entry,) = known.take(BUSY, name)
-        assert known.link.run(fail(CHESS, BUSY, Outcome(entry, ERROR), retry_after_ms=retry_after_ms)) == answer
+        outcome = Outcome(entry, ERROR, "builtins.ValueError no white king")
+        assert known.link.run(fail(CHESS, BUSY, outcome, retry_after_ms=retry_after_ms)) == answer
     known.entries["taken dead"] = known.entries["dead"]
     known.find("dead", "dead")
 
@@ -246,14 +247,16 @@ def waiting_elsewhere(known: Known) -> dict[str, Line]:
     jobs, at = known.jobs, known.entries
     due = [known.read("ZSCORE", "delayed", jobs[name]) for name in ("retry", "later")]
     assert HOUR_MS - 60_000 < int(due[1]) - known.now_ms() <= HOUR_MS
-    suspect = {**fields(known, "suspect"), "attempt": "2", "crashes": "1", "since": ANY}
+    suspect = {**fields(known, "suspect"), "attempt": "2", "crashes": "1", "since": ANY, "errors": ANY}
     error = {"error": ERROR.decode("latin-1"), "worker": BUSY, "since": at["taken dead"].partition("-")[0]}
+    error["errors"] = ANY  # its line is compared with the sample
     return {
         "ZRANGE delayed 0 -1 WITHSCORES": Line([jobs["retry"], due[0], jobs["later"], due[1]]),
         "HGET parked <job>": Line([known.read("HGET", "parked", jobs["later"])], at={"job": jobs["later"]}),
         "XRANGE jobs:suspect - + COUNT 10": Line({at["suspect"]: suspect}),
         "XLEN dead": Line([1]),
         "XREVRANGE dead + - COUNT 1": Line({at["dead"]: {**fields(known, "dead"), **error}}),
+        "HGET buried <job>": Line([at["dead"]], at={"job": jobs["dead"]}),
     }
 
 
@@ -282,7 +285,7 @@ def workers_and_keys(known: Known) -> dict[str, Line]:
 
 
 def key_names(known: Known) -> set[str]:
-    keys, fixed = CHESS.keys, "dead workers beats missed stats config delayed parked places"
+    keys, fixed = CHESS.keys, "dead buried workers beats missed stats config delayed parked places"
     own = {keys.client(known.client), keys.inbox(known.client), keys.blob(known.jobs["large"])}
     return {
         *keys.lanes,

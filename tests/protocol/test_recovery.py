@@ -29,6 +29,7 @@ def test_a_job_that_failed_for_good_has_a_reply_and_a_dead_letter(scribe: Scribe
     assert (scribe.ended(job), scribe.entries(), scribe.pending()) == ("error", 0, 0)
     assert [name for name, _ in caller.inbox()] == [job]
     (letter,) = scribe.letters()
+    assert letter.pop("errors").split()[::3] == ["1", "raised"]
     assert letter == {
         **{"id": job, "method": "work", "args": "args", "client": caller.id, "opts": '{"retries":0}', "lane": "high"},
         **{"worker": "w7", "error": "error 1 w7 7\n\ufffd", "since": entry.id.split("-")[0]},

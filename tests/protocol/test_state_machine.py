@@ -231,6 +231,20 @@ class Story(RuleBasedStateMachine):
             self.model.scribe.make_due()
         self.call(self.model.scribe.promote)
 
+    # -- dead letters
+
+    @rule(which=some, again=st.booleans())
+    def bring_back_or_throw_away(self, which: int, again: bool) -> None:
+        """One of the dead letters, or a job that is none."""
+        dead = list(self.model.look().buried)
+        job = dead[which % len(dead)] if dead and which < 18 else self.some_job(which)
+        if job:
+            self.call(partial(self.model.replay if again else self.model.purge, job))
+
+    @rule()
+    def calm(self) -> None:
+        self.model.scribe.calm()
+
     # -- what must hold
 
     @invariant()
@@ -255,6 +269,7 @@ class Story(RuleBasedStateMachine):
             hand.worker.beat()
             self.tick(False, None)
             self.promote(True)
+            self.calm()
             for _ in range(LIMITS.backlog_jobs):
                 outcomes = [model.outcome("ok", entry, hand) for entry in hand.held]
                 hand.held = model.cycle(hand, outcomes, 9, True, False)

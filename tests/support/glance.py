@@ -31,6 +31,12 @@ class Glance:
     homes: dict[str, str]
     """The place of each key that has one."""
     places: set[str]
+    letters: dict[str, str]
+    """The job of each dead letter, by its place."""
+    buried: dict[str, str]
+    """The place of the letter of each dead job."""
+    storm: int
+    """Suspects that killed their workers not long ago."""
     mail: list[str]
     """The jobs whose replies were sent to the inboxes."""
 
@@ -53,6 +59,9 @@ def glance(
         ("MGET", "-", *map(keys.home, named)),
         ("HKEYS", keys.fixed("parked")),
         ("ZRANGE", keys.fixed("delayed"), 0, -1),
+        ("XRANGE", keys.fixed("dead"), "-", "+"),
+        ("HGETALL", keys.fixed("buried")),
+        ("GET", keys.fixed("storm")),
         ("MGET", "-", *(keys.reply(job) for job in jobs)),
         *(("PTTL", keys.blob(job)) for job in jobs),
         *(("XRANGE", keys.inbox(client), "-", "+") for client in clients),
@@ -60,7 +69,9 @@ def glance(
     streams = {lane: link.receive() for lane in lanes}
     groups = {lane: _receive_rows(link) for lane in lanes}
     existing, homes = link.receive(), link.receive()[1:]
-    parked, delayed, replies = link.receive(), link.receive(), link.receive()[1:]
+    parked, delayed = link.receive(), link.receive()
+    letters, buried, storm = link.receive(), link.receive(), link.receive()
+    replies = link.receive()[1:]
     lifetimes = [link.receive() for _ in jobs]
     boxes = [link.receive() for _ in clients]
     return Glance(
@@ -73,6 +84,9 @@ def glance(
         blobs={job: ttl > 0 for job, ttl in zip(jobs, lifetimes, strict=True) if ttl != -2},
         homes={name: place.decode() for name, place in zip(named, homes, strict=True) if place is not None},
         places={place.decode() for place in existing},
+        letters={place.decode(): flat[1].decode() for place, flat in letters},
+        buried={job.decode(): place.decode() for job, place in zip(buried[::2], buried[1::2], strict=True)},
+        storm=int(storm.split()[0]) if storm else 0,
         mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b"open"],
     )
 

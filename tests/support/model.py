@@ -12,6 +12,7 @@ from pullet_broker.job import Entry, Job
 from pullet_broker.keys import PLACE_LANE
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import SUSPECT, Outcome, fail, needs_claim
+from pullet_broker.moves.dead import Replay
 from pullet_broker.moves.life import spill
 from pullet_broker.moves.submit import Answer
 from pullet_broker.reply import pack_reply
@@ -20,7 +21,7 @@ from tests.support.glance import Glance, Place, glance
 from tests.support.scribe import Caller, Scribe, Worker
 
 HOUR = 3_600_000
-LIMITS = Limits(backlog_jobs=8, blob_over_bytes=4, max_crashes=2)
+LIMITS = Limits(backlog_jobs=8, blob_over_bytes=4, max_crashes=2, dead_letters=3)
 LEASE = Lease(tick_ms=HOUR, ticks=2)
 PLACES = ("a", "b", "a")
 """Of the worker in each slot; the last one lives at `LAST_PLACE`."""
@@ -65,6 +66,11 @@ class Hand:
         return [(self.worker.queue.keys.lanes[entry.lane - 1], entry.id) for entry in entries]
 
 
+def lanes_of(job: str, seen: Glance) -> list[str]:
+    """The lanes that hold an entry of a job."""
+    return [lane for (lane, _), name in seen.entries.items() if name == job]
+
+
 class Model:
     def __init__(self, link: Link) -> None:
         self.scribe = Scribe(link, Queue(name=f"story-{next(_numbers)}", limits=LIMITS, lease=LEASE, affinity=PATIENT))
@@ -75,6 +81,8 @@ class Model:
         self.accepted: set[str] = set()
         self.replies: dict[str, bytes] = {}
         self.read: set[str] = set()
+        self.former: Counter[str] = Counter()
+        """Outcomes of jobs that were replayed since."""
         self.numbers = itertools.count(1)
         self.sound = False
         """The promises held when they were last looked at, and nothing was done since."""
@@ -117,8 +125,7 @@ class Model:
         assert (answer.answer, answer.mark) == (expected, author.mark)
         now = self.look()
         for job in accepted:
-            lanes = [lane for (lane, _), name in now.entries.items() if name == job.id]
-            assert lanes == ([] if job.delay_ms else [self.lane_for(job, seen)])
+            assert lanes_of(job.id, now) == ([] if job.delay_ms else [self.lane_for(job, seen)])
 
     def lane_for(self, job: Job, seen: Glance) -> str:
         """Where a job belongs: at the home of its key as long as that is there, else on the lane of its priority."""
@@ -132,7 +139,9 @@ class Model:
 
     def cycle(self, hand: Hand, outcomes: list[Outcome], want: int, alone: bool, high_first: bool) -> list[Entry]:
         before = self.look()
-        counted = self._fence(hand, [one.entry for one in outcomes])
+        entries = [one.entry for one in outcomes]
+        counted = self._fence(hand, entries)
+        others = before.pending.keys() - set(hand.places_of(entries))
         cycled = hand.worker.cycle(*outcomes, want=want, alone=alone, high_first=high_first)
         assert cycled.fenced == [n for n, counts in enumerate(counted) if not counts]
         for one, counts in zip(outcomes, counted, strict=True):
@@ -142,6 +151,8 @@ class Model:
         if any(entry.lane == SUSPECT for entry in cycled.entries):
             assert alone
             assert len(cycled.entries) == 1
+            suspects = self.scribe.queue.keys.lane("suspect")
+            assert not before.storm or not any(lane == suspects for lane, _ in others)
         self.check_homes(hand, before, cycled.entries)
         return cycled.entries
 
@@ -182,9 +193,7 @@ class Model:
         ended = {job for job in waited if job in after.replies}
         assert {at for at in after.entries if at[0] == lane} == {at for at in before.pending if at[0] == lane}
         for job in waited - ended:
-            assert [at for (at, _), name in after.entries.items() if name == job] == [
-                self.scribe.queue.keys.lane(self.jobs[job].lane)
-            ]
+            assert lanes_of(job, after) == [self.scribe.queue.keys.lane(self.jobs[job].lane)]
 
     def fail(self, hand: Hand, outcome: Outcome, retry_after_ms: int | None) -> list[Entry]:
         (counts,) = self._fence(hand, [outcome.entry])
@@ -207,6 +216,24 @@ class Model:
         while self.scribe.reap(name, blame=blame).more:
             continue
         assert self.scribe.forget(name)
+
+    def replay(self, job: str) -> None:
+        seen = self.look()
+        answer = self.scribe.replay(job).answer
+        if job not in seen.buried:
+            assert answer is Replay.MISSING
+        elif len(seen.live) >= LIMITS.backlog_jobs:
+            assert answer is Replay.FULL
+        else:
+            assert answer is Replay.OK
+            del self.replies[job]
+            self.read.discard(job)
+            self.former[job] += 1
+            assert lanes_of(job, self.look()) == [self.lane_for(self.jobs[job], seen)]
+
+    def purge(self, job: str) -> None:
+        seen = self.look()
+        assert self.scribe.purge(job) is (job in seen.buried)
 
     def _fence(self, hand: Hand, entries: list[Entry]) -> list[bool]:
         """Which of these attempts still count."""
@@ -238,11 +265,15 @@ class Model:
         for job, reply in seen.replies.items():
             assert self.replies.setdefault(job, reply) == reply
             assert job not in self.read
-        assert Counter(seen.mail) == Counter(self.replies.keys())
+        assert Counter(seen.mail) == Counter(self.replies.keys()) + self.former
+        assert seen.buried == {job: place for place, job in seen.letters.items()}
+        assert seen.buried.keys() <= self.replies.keys()
+        assert len(seen.letters) <= LIMITS.dead_letters
         large = {job for job in places if len(self.jobs[job].args) > LIMITS.blob_over_bytes}
         assert {job for job, passing in seen.blobs.items() if not passing} == large
         lanes = {name.removeprefix("jobs:at:") for name in self.scribe.names() if name.startswith("jobs:at:")}
         assert lanes == seen.places
+        assert {job for job, passing in seen.blobs.items() if passing} <= seen.buried.keys()
         for hand in filter(None, self.hands):
             assert set(hand.places_of(hand.held)) <= self.pending_at(hand, seen)
         self.sound = True

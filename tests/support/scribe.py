@@ -24,6 +24,7 @@ from pullet_broker.moves.cycle import (
     reconcile,
     wait_for_work,
 )
+from pullet_broker.moves.dead import Replayed, purge, replay
 from pullet_broker.moves.life import Beaten, Reaped, beat, forget, promote, reap, spill
 from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.reply import Reply, pack_reply, read_reply
@@ -40,9 +41,9 @@ def outcome(entry: Entry, value: bytes = b"\x01", worker: str = "w") -> Outcome:
     return Outcome(entry, pack_reply("ok", entry.attempt, worker, 7, value))
 
 
-def error(entry: Entry, worker: str = "w") -> Outcome:
+def error(entry: Entry, worker: str = "w", note: str = "") -> Outcome:
     """The entry raised."""
-    return Outcome(entry, pack_reply("error", entry.attempt, worker, 7, b"\x80"))
+    return Outcome(entry, pack_reply("error", entry.attempt, worker, 7, b"\x80"), note)
 
 
 @dataclass
@@ -113,8 +114,9 @@ class Worker:
         """Commit these; returns the places of those that did not count."""
         return self.cycle(*(outcome(entry, worker=self.name) for entry in entries)).fenced
 
-    def fail(self, entry: Entry, retry_after_ms: int | None = None) -> str:
-        return self.link.run(fail(self.queue, self.name, error(entry, self.name), retry_after_ms=retry_after_ms))
+    def fail(self, entry: Entry, retry_after_ms: int | None = None, note: str = "") -> str:
+        outcome = error(entry, self.name, note)
+        return self.link.run(fail(self.queue, self.name, outcome, retry_after_ms=retry_after_ms))
 
     def give_back(self, *entries: Entry) -> int:
         return self.link.run(give_back(self.queue, self.name, entries))
@@ -168,6 +170,16 @@ class Scribe:
 
     def cancel(self, job: str) -> str:
         return self.link.run(cancel(self.queue, job))
+
+    def replay(self, job: str) -> Replayed:
+        return self.link.run(replay(self.queue, job))
+
+    def purge(self, job: str) -> bool:
+        return self.link.run(purge(self.queue, job))
+
+    def calm(self) -> None:
+        """The storm of suspects has passed."""
+        self.link.execute("DEL", self.key("storm"))
 
     def make_due(self) -> None:
         """The time of every delayed job has come."""

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pullet_broker.job import Entry
+from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Queue
-from pullet_workers.commit import LONGEST_RETRY_S, commits, finish, retry_delay_ms
+from pullet_workers.commit import commits, finish
 from pullet_workers.engine import Done
 from pullet_workers.hand import Finished
-from pullet_workers.opts import read_opts
+from pullet_workers.opts import Opts, read_opts
 
 QUEUE = Queue(name="chess")
+FAILED = pack_reply("error", 1, "w", 7, pack_failure(Failure("builtins.ValueError", "no\nking", [], "")))
 
 
 def entry(opts: str = "", raised: int = 0) -> Entry:
@@ -21,7 +23,7 @@ def entry(opts: str = "", raised: int = 0) -> Entry:
 
 
 def ended(error: BaseException | None, opts: str = "", raised: int = 0) -> Finished:
-    return finish(entry(opts, raised), Done(b"reply", error, 0.0))
+    return finish(entry(opts, raised), Done(b"reply" if error is None else FAILED, error, 0.0))
 
 
 def test_a_job_that_went_well_is_not_tried_again() -> None:
@@ -33,6 +35,13 @@ def test_a_job_that_went_well_is_not_tried_again() -> None:
 def test_a_job_that_raised_is_final_unless_retries_are_given() -> None:
     done = ended(ValueError())
     assert (done.failed, done.retry_after_ms) == (True, None)
+    assert (done.outcome.reply, done.outcome.note) == (FAILED, "builtins.ValueError no king")
+
+
+def test_a_reply_that_cannot_be_read_again_still_ends_its_job() -> None:
+    done = finish(entry('{"retries":1}'), Done(b"garbage", ValueError(), 0.0))
+    assert done.failed
+    assert done.outcome.reply == b"garbage"
 
 
 @pytest.mark.parametrize(("raised", "again"), [(0, True), (1, True), (2, False), (3, False)])
@@ -40,27 +49,6 @@ def test_retries_count_the_attempts_that_raised_before(raised: int, again: bool)
     done = ended(ValueError(), '{"retries":2}', raised)
     assert done.failed
     assert (done.retry_after_ms is not None) == again
-
-
-@pytest.mark.parametrize(("raised", "most_s"), [(0, 1), (1, 2), (2, 4), (5, 32), (8, 256), (9, 300), (1000, 300)])
-def test_the_wait_doubles_with_full_jitter_up_to_five_minutes(
-    raised: int, most_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    delays = {}
-    for draw in (0.0, 0.5, 1.0):
-        monkeypatch.setattr("random.random", lambda draw=draw: draw)
-        delays[draw] = retry_delay_ms(raised)
-    assert delays == {0.0: 0, 0.5: most_s * 500, 1.0: most_s * 1000}
-
-
-@given(st.integers())
-def test_every_number_of_attempts_has_a_delay(raised: int) -> None:
-    assert 0 <= retry_delay_ms(raised) <= LONGEST_RETRY_S * 1000
-
-
-@pytest.mark.parametrize("raised", [-(10**400), 10**400], ids=["below all bounds", "above all bounds"])
-def test_an_absurd_number_of_attempts_does_no_harm(raised: int) -> None:
-    assert 0 <= retry_delay_ms(raised) <= LONGEST_RETRY_S * 1000
 
 
 OPTIONS = [
@@ -87,6 +75,22 @@ def test_options_that_make_no_sense_count_as_not_given(text: str, retries: int) 
     assert read_opts(text).retries == retries
 
 
+HOSTILE: list[tuple[str, Opts]] = [
+    ('{"retries":1,"retry_on":"x"}', Opts(retries=1)),
+    ('{"retries":1,"retry_on":[1,"x"]}', Opts(retries=1)),
+    ('{"retries":1,"no_retry_on":{"x":1}}', Opts(retries=1)),
+    ('{"retries":1,"backoff":NaN}', Opts(retries=1)),
+    ('{"retries":1,"backoff":-5}', Opts(retries=1)),
+    ('{"retries":1,"backoff":1e999}', Opts(retries=1)),
+    ('{"retries":1,"backoff":"0.5","retry_on":["a.B"]}', Opts(retries=1, backoff=0.5, retry_on=("a.B",))),
+]
+
+
+@pytest.mark.parametrize(("text", "opts"), HOSTILE, ids=[text for text, _ in HOSTILE])
+def test_one_option_that_makes_no_sense_spoils_no_other(text: str, opts: Opts) -> None:
+    assert read_opts(text) == opts
+
+
 @given(st.text(max_size=50))
 def test_no_text_is_too_hostile_for_options(text: str) -> None:
     assert read_opts(text).retries >= 0
@@ -102,6 +106,7 @@ def test_what_raised_goes_to_fail_and_the_rest_to_one_cycle_that_also_takes() ->
     named = dict(zip(cycle.script.args, cycle.args, strict=False))
     assert (named["consumer"], named["want"], named["alone"], named["high_first"]) == ("worker.1", 5, 1, 1)
     assert list(cycle.args).count(b"reply") == 2
+    assert [dict(zip(call.script.args, call.args, strict=True))["retry"] for call in calls[:2]] == [0, 1]
 
 
 def test_the_cycle_comes_last_so_that_nothing_is_taken_before_everything_is_committed() -> None:

@@ -17,7 +17,8 @@ NOW = 1000.0
 
 
 def pending(name: str, size: int = 0) -> Pending:
-    return Pending(Job(name, "m", b"x" * size), Future(name, lambda job: None))
+    """A job; one with a capital letter waits for room."""
+    return Pending(Job(name, "m", b"x" * size), Future(name, lambda job: None), waits=name.isupper())
 
 
 def outbox(*names: str) -> tuple[Outbox, list[Pending]]:
@@ -77,9 +78,9 @@ def test_a_batch_is_bounded_by_bytes() -> None:
 
 def test_a_job_over_the_bound_goes_alone() -> None:
     box = Outbox(LIMITS)
-    for name, size in (("a", 0), ("B", 5000), ("c", 0)):
+    for name, size in (("a", 0), ("b", 5000), ("c", 0)):
         box.put(pending(name, size))
-    assert [names(batch.items) for batch in send(box)] == ["a", "B", "c"]
+    assert [names(batch.items) for batch in send(box)] == ["a", "b", "c"]
 
 
 def test_size_counts_the_bytes_that_wait_for_their_first_sending() -> None:
@@ -282,3 +283,96 @@ def test_abandon_returns_what_was_never_accepted_and_the_outbox_can_be_used_agai
     box.put(pending("h"))
     assert reconnect(box, 3) is None, "the server has forgotten nothing"
     assert numbered(send(box)) == {4: "h"}
+
+
+def test_a_job_that_waits_is_held_by_a_full_queue_and_offered_alone() -> None:
+    box, items = outbox(*"aBcDE")
+    send(box)
+    verdict = box.answered(answer(Answer.FULL, 0), NOW)
+    assert names(verdict.rejected) == "ac"
+    box.answered(answer(Answer.GAP, 0), NOW)
+    assert (box.stuck, len(box), box.waiting, box.flying) == (3, 3, 3, 0)
+    assert box.size == sum(item.job.size for item in items if item.waits)
+    assert box.next_batch() is None
+
+    probe = box.probe()
+    assert probe is not None
+    assert numbered([probe]) == {1: "B"}
+    assert box.probe() is None, "one at a time"
+    box.answered(answer(Answer.FULL, 0), NOW)
+    assert (box.stuck, numbered([box.probe()])) == (3, {1: "B"})  # type: ignore[list-item]
+    box.answered(answer(Answer.OK, 1), NOW)
+    assert box.stuck == 0
+    assert numbered(send(box)) == {2: "D", 3: "E"}
+
+
+def test_who_does_not_wait_goes_past_those_that_are_held() -> None:
+    box, _ = outbox("A")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    for name in "bCd":
+        box.put(pending(name))
+    assert numbered(send(box)) == {1: "b", 2: "d"}
+    assert box.stuck == 2
+    assert names(box.answered(answer(Answer.FULL, 1), NOW).rejected) == "d"
+    assert box.stuck == 2, "the last answer was that the queue is full"
+
+
+def test_where_one_is_accepted_those_that_are_held_come_first() -> None:
+    box, _ = outbox("A")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    box.put(pending("b"))
+    send(box)
+    box.answered(answer(Answer.OK, 1), NOW)
+    box.put(pending("c"))
+    assert numbered(send(box)) == {2: "A", 3: "c"}
+
+
+def test_a_job_that_is_held_can_be_withdrawn_or_end() -> None:
+    box, items = outbox(*"AB")
+    send(box)
+    items[0].future.set_result(None)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    assert box.stuck == 1, "a job that was cancelled on its way is not held"
+    assert box.withdraw("B")
+    assert (box.stuck, len(box), box.size) == (0, 0, 0)
+    assert box.probe() is None
+
+
+def test_a_probe_whose_answer_was_lost_is_held_again() -> None:
+    box, _ = outbox(*"AB")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    assert box.probe()
+    reconnect(box, mark=0)
+    assert (box.stuck, numbered([box.probe()])) == (2, {1: "A"})  # type: ignore[list-item]
+
+
+def test_a_probe_that_was_accepted_before_its_answer_was_lost_is_not_sent_again() -> None:
+    box, items = outbox(*"AB")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    assert box.probe()
+    reconnect(box, mark=1)
+    assert items[0].future.accepted
+    assert (box.stuck, numbered([box.probe()])) == (1, {2: "B"})  # type: ignore[list-item]
+
+
+def test_held_jobs_are_abandoned_like_others_and_may_be_held_again() -> None:
+    box, _ = outbox(*"AbC")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    left = box.abandon()
+    assert (names(left), box.stuck, box.size) == ("AC", 0, 0)
+    box.hold(left)
+    assert (box.stuck, box.size) == (2, sum(item.job.size for item in left))
+
+
+def test_a_new_identity_sends_held_jobs_anew() -> None:
+    box, _ = outbox(*"ABc")
+    send(box)
+    box.answered(answer(Answer.FULL, 0), NOW)
+    box.put(pending("d"))
+    box.renew()
+    assert numbered(send(box)) == {1: "A", 2: "B", 3: "d"}

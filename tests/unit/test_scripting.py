@@ -13,6 +13,7 @@ from pullet_broker.job import Entry, Job
 from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
+from pullet_broker.moves.dead import purge, replay
 from pullet_broker.moves.finding import find, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.part import part
@@ -42,6 +43,8 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "find": lambda: find(QUEUE, "job", "0-0"),
     "watch": lambda: watch(QUEUE, "job", CLIENT),
     "part": lambda: part(QUEUE, "w", ENTRY, 0, [b"a", b"b"]),
+    "replay": lambda: replay(QUEUE, "job"),
+    "purge": lambda: purge(QUEUE, "job"),
 }
 REST = {"submit": 2 * 10, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1, "part": 2}
 """How many ARGV each of them gives beyond the named ones."""
@@ -107,7 +110,7 @@ def test_each_shared_part_that_a_script_names_is_needed(name: str) -> None:
 @every_script
 def test_all_but_those_that_bring_new_data_run_on_a_full_server(name: str) -> None:
     first = load(name).text.splitlines()[0]
-    assert first == ("#!lua" if name in ("submit", "part") else "#!lua flags=allow-oom")
+    assert first == ("#!lua" if name in {"submit", "part", "replay"} else "#!lua flags=allow-oom")
 
 
 @every_script

@@ -115,23 +115,17 @@ def test_a_delayed_job_runs_when_it_is_due(quick: Queue, address: Address) -> No
     assert kit.calls == ["at once", "delayed"]
 
 
-def test_a_job_that_raises_is_tried_again_as_often_as_asked(
-    quick: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pullet_workers.commit.FIRST_RETRY_S", 0.02)
+def test_a_job_that_raises_is_tried_again_as_often_as_asked(quick: Queue, address: Address) -> None:
     with running(quick, address), calling(quick, address) as client:
-        future = client.options(retries=2).submit(Kit.fail_first, "a", 2)
+        future = client.options(retries=2, backoff=0.02).submit(Kit.fail_first, "a", 2)
         assert future.result(10) == 3
         assert future.attempts == 3
 
 
-def test_the_last_error_is_the_outcome_when_all_retries_are_used(
-    quick: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pullet_workers.commit.FIRST_RETRY_S", 0.02)
+def test_the_last_error_is_the_outcome_when_all_retries_are_used(quick: Queue, address: Address, link: Link) -> None:
     kit = Kit()
     with running(quick, address, kit) as worker, calling(quick, address) as client:
-        future = client.options(retries=2).submit(Kit.fail_first, "a", 99)
+        future = client.options(retries=2, backoff=0.02).submit(Kit.fail_first, "a", 99)
         with pytest.raises(ConnectionError, match="a"):
             future.result(10)
         assert future.attempts == 3
@@ -163,7 +157,9 @@ def test_urgent_jobs_overtake_those_that_wait(queue: Queue, address: Address) ->
 def test_a_paused_queue_takes_nothing_until_it_is_resumed(quick: Queue, address: Address, link: Link) -> None:
     kit = Kit()
     with running(quick, address, kit) as worker, calling(quick, address) as client:
-        link.execute("HSET", quick.keys.fixed("config"), "paused", 1)
+        assert not client.paused
+        client.pause()
+        assert client.paused
         assert wait_until(lambda: worker.state == "paused")
 
         futures = [client.submit(Kit.echo, n) for n in range(20)]
@@ -173,8 +169,22 @@ def test_a_paused_queue_takes_nothing_until_it_is_resumed(quick: Queue, address:
         assert kit.calls == []
         assert length(link, quick) == 20
 
-        link.execute("HDEL", quick.keys.fixed("config"), "paused")
+        client.resume()
+        assert not client.paused
         assert [future.result(10) for future in futures] == list(range(20))
+
+
+def test_an_idle_worker_hears_of_a_pause_in_two_seconds_and_of_its_end_in_a_beat(
+    queue: Queue, address: Address
+) -> None:
+    with running(queue, address) as worker, calling(queue, address) as client:
+        assert wait_until(lambda: worker.state == "idle")
+        for _ in range(2):
+            client.pause()
+            assert wait_until(lambda: worker.state == "paused", 2.5)
+            future = client.submit(Kit.echo, 1)
+            client.resume()
+            assert future.result(1.5) == 1
 
 
 def test_a_paused_worker_can_be_drained(quick: Queue, address: Address, link: Link) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,24 +11,18 @@ from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from pullet_workers.engine import Done
 from pullet_workers.hand import Finished
-from pullet_workers.opts import read_opts
-
-FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
+from pullet_workers.retrying import note, read_failed, retry_after_ms
 
 
 def finish(entry: Entry, done: Done) -> Finished | None:
-    """What becomes of an attempt: its outcome, or another try where `retries` allow one. None: it is not ours."""
+    """What becomes of an attempt: its outcome, or another try where the options allow one. None: it is not ours."""
     if done.reply is None:
         return None
-    finished = Finished(Outcome(entry, done.reply), failed=done.error is not None)
-    if finished.failed and entry.opts and entry.raised < read_opts(entry.opts).retries:
-        finished.retry_after_ms = retry_delay_ms(entry.raised)
-    return finished
-
-
-def retry_delay_ms(raised: int) -> int:
-    """Exponential back-off with full jitter: up to 1 s, 2 s, 4 s, ... 5 min."""
-    return round(1000 * random.random() * min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** max(0, min(raised, 20))))
+    if done.error is None:
+        return Finished(Outcome(entry, done.reply))
+    failure = read_failed(done.reply)
+    outcome = Outcome(entry, done.reply, note(failure))
+    return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, failure))
 
 
 def commits(

@@ -84,7 +84,7 @@ class Committer:
     def _must_free(self) -> bool:
         """The read was begun with jobs in hand, so without the suspects' lane; now a suspect may be taken."""
         consumer = self._consumer
-        return consumer.waits and not consumer.waits_for_all and self._hand.is_empty
+        return consumer.waits and not consumer.waits_empty_handed and self._hand.is_empty
 
     def _free(self) -> None:
         self._pause(SETTLE_S)

@@ -70,7 +70,7 @@ class ConcurrentLoop:
         yields = cycled is not None and cycled.standing is Standing.YIELD
         self._start(no_more=yields)
         if cycled is None or not (cycled.entries or cycled.dropped):
-            self._wait(yields)
+            self._wait(yields, calm=cycled is None or cycled.calm)
 
     def leave(self) -> None:
         """Give back what was not started, and see to the end of what was. Repeat it when the server was away."""
@@ -153,24 +153,25 @@ class ConcurrentLoop:
 
     # -- waiting
 
-    def _wait(self, yields: bool) -> None:
+    def _wait(self, yields: bool, calm: bool) -> None:
         if self._stuck_since is not None:
             self._wait_for_room(self._stuck_since + FREE_AFTER * self._prefetch.budget_s)
         elif self._want() and not yields:
-            self._wait_for_work()
+            self._wait_for_work(calm)
         else:
             self._pause(min(self._consumer.compare_at, self._gather.deadline or self._consumer.compare_at))
 
-    def _wait_for_work(self) -> None:
+    def _wait_for_work(self, calm: bool) -> None:
         if not self._hand.runs:
             self._report.state = "idle"
         due = self._gather.deadline
         block_ms = None if due is None else max(1, math.ceil(1000 * (due - time.monotonic())))
         with self._committer.standing_in():
-            found = self._consumer.wait(block_ms, most=self._want())
-            if not found and self._hand.is_empty and not self._consumer.waits_for_all and not self._stopping.is_set():
+            found = self._consumer.wait(block_ms, most=self._want(), calm=calm)
+            was_freed = self._hand.is_empty and not self._consumer.waits_empty_handed
+            if not found and was_freed and not self._stopping.is_set():
                 self._report.state = "idle"
-                self._consumer.wait(most=self._want())
+                self._consumer.wait(most=self._want(), calm=calm)
 
     def _wait_for_room(self, until: float) -> None:
         """A plain job waits behind another; after a while it is given back, so that an idle worker has it."""

@@ -52,8 +52,8 @@ class Consumer:
         """Of the connection that may be blocked in a read."""
         self.waits = False
         """It is in a blocking read, or about to be."""
-        self.waits_for_all = True
-        """That read includes the suspects' lane."""
+        self.waits_empty_handed = True
+        """That read was begun with nothing in hand, so that it may bring a suspect."""
         self.compare_at = 0.0
         """When to compare next, on the monotonic clock."""
         self.link = Link(address, f"pullet:{queue.name}:take")
@@ -114,13 +114,14 @@ class Consumer:
             self.register()  # it counted as dead: its jobs are other workers' now
         return False
 
-    def wait(self, block_ms: int | None = None, *, most: int = 1) -> list[Entry]:
+    def wait(self, block_ms: int | None = None, *, most: int = 1, calm: bool = True) -> list[Entry]:
         """Wait for work, and take up to `most` entries of what comes; the rest is given back.
 
-        A suspect is only waited for while nothing is in hand, and nothing is taken beside it.
+        A suspect is only waited for while nothing is in hand, and nothing is taken beside it. Not `calm`: suspects
+        kill worker after worker just now, and are not waited for at all.
         """
-        suspects = self._hand.is_empty
-        self.waits_for_all, self.waits = suspects, True
+        self.waits_empty_handed, self.waits = self._hand.is_empty, True
+        suspects = calm and self._hand.is_empty
         try:
             block = BLOCK_MS if block_ms is None else min(block_ms, BLOCK_MS)
             raw = self.link.execute(*wait_for_work(self._queue, self.label, block, suspects=suspects))

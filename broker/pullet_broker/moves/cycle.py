@@ -18,6 +18,10 @@ OUTCOMES = 64
 """The most outcomes in one cycle."""
 RETURNS = 100
 """The most entries in one give_back."""
+SUSPECT = LANES.index("suspect") + 1
+"""The number of the suspects' lane."""
+READ_ORDER = (1, SUSPECT, 3, PLACE_LANE, 4, 5)
+"""Numbers of the lanes in the order in which `cycle` reads them."""
 
 
 class Standing(Enum):
@@ -40,6 +44,8 @@ class Outcome:
 
     entry: Entry
     reply: bytes | Parts
+    note: str = ""
+    """What was raised, in one short line: kept for the dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Cycled:
     entries: list[Entry]
     dropped: int
     """Jobs that ended here as cancelled or expired, or went to where their key lives; there may be more to take."""
+    calm: bool
+    """Suspects do not kill worker after worker just now: a worker that waits may wait for them too."""
 
 
 def cycle(
@@ -85,8 +93,9 @@ def cycle(
 
 
 def _read_cycled(raw: Any) -> Cycled:
-    standing, fenced, entries, dropped = raw
-    return Cycled(Standing(standing), [n - 1 for n in fenced], [read_entry(entry) for entry in entries], dropped)
+    standing, fenced, entries, dropped, calm = raw
+    found = [read_entry(entry) for entry in entries]
+    return Cycled(Standing(standing), [n - 1 for n in fenced], found, dropped, bool(calm))
 
 
 def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int | None) -> Call[str]:
@@ -102,6 +111,7 @@ def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int |
         retry=int(retry_after_ms is not None),
         delay_ms=retry_after_ms or 0,
         error=outcome.reply,
+        note=outcome.note,
         **burying(queue),
         **settling(queue),
     )
@@ -137,7 +147,8 @@ def _read_reconciled(raw: Any) -> Reconciled:
 def wait_for_work(queue: Queue, consumer: str, block_ms: int, *, suspects: bool = True) -> tuple[Arg, ...]:
     """The plain blocking read of a worker on its lanes; read it with `read_waited`.
 
-    `suspects` is False for a worker that holds something: it must not get one.
+    `suspects` is False for a worker that holds something, which must not get one, and for all while suspects kill
+    worker after worker: then only `cycle` hands them out.
     """
     lanes = [lane for number, lane in enumerate(queue.keys.lanes, 1) if suspects or number != SUSPECT]
     head = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", block_ms, "STREAMS")
@@ -174,10 +185,3 @@ def places(entries: Iterable[Entry]) -> list[Arg]:
 
 def _read_word(raw: Any) -> str:
     return str(raw.decode())
-
-
-SUSPECT = LANES.index("suspect") + 1
-"""The number of the suspects' lane."""
-
-READ_ORDER = (1, SUSPECT, 3, PLACE_LANE, 4, 5)
-"""Numbers of the lanes in the order in which `cycle` reads them."""

@@ -1,15 +1,16 @@
 -- cycle: commit what a worker has finished and take what it runs next.
--- KEYS     config workers cancelled watched stats LANES
+-- KEYS     config workers cancelled watched stats storm LANES
 -- ARGV     schema consumer want alone yields high_first home_ms reply inbox blob inline ttl ...
 --          then for each outcome: lane entry id client ttl_ms large reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
 --          yields: 1 to take nothing while a suspect waits;
 --          lane: 1 to 5, or 6 for that of the worker's place; ttl_ms 0: the default;
 --          large: 1 when the arguments are in a blob
--- RETURNS  {status, fenced, entries, dropped}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
+-- RETURNS  {status, fenced, entries, dropped, calm}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
---          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more
--- USES     schema entry settle reissue settle_in
+--          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more;
+--          calm: 0 in a storm, when suspects are taken by nobody but this script
+-- USES     schema entry settle reissue settle_in storm
 -- OOM      allow
 -- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
 local WIDTH = 7
@@ -22,7 +23,7 @@ for i = rest, #ARGV, WIDTH do
     return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
   end
 end
-if not same_schema() then return {'SCHEMA', {}, {}, 0} end
+if not same_schema() then return {'SCHEMA', {}, {}, 0, 1} end
 
 local fenced, done = {}, 0
 for i = rest, #ARGV, WIDTH do
@@ -38,9 +39,10 @@ for i = rest, #ARGV, WIDTH do
 end
 if done > 0 then redis.call('HINCRBY', key.stats, 'done', done) end
 
+local calm, may_take_suspect = true, true
 local function leave(status, entries, dropped)
   post()
-  return {status, fenced, entries or {}, dropped or 0}
+  return {status, fenced, entries or {}, dropped or 0, calm and 1 or 0}
 end
 if want == 0 then return leave('OK') end
 if redis.call('HEXISTS', key.workers, arg.consumer) == 0 then return leave('STRANGER') end
@@ -72,10 +74,11 @@ local function take(number, most)
   end
 end
 
+calm, may_take_suspect = weather()
 if arg.alone == '1' then
-  take(2, 1)
+  if may_take_suspect then take(2, 1) end
   if #entries > 0 then return leave('OK', entries, dropped) end
-elseif arg.yields == '1' and redis.call('XLEN', key.lane[2]) > 0 then
+elseif arg.yields == '1' and may_take_suspect and redis.call('XLEN', key.lane[2]) > 0 then
   -- If a suspect waits for a worker that holds nothing, this one takes nothing, so that it soon holds nothing.
   local summary = redis.pcall('XPENDING', key.lane[2], 'workers')
   if not summary.err and redis.call('XLEN', key.lane[2]) > summary[1] then return leave('YIELD') end

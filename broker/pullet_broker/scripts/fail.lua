@@ -1,9 +1,10 @@
 -- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
--- KEYS     cancelled watched stats dead delayed parked LANES
--- ARGV     consumer lane entry retry delay_ms error dead_letters dead_ms reply inbox blob inline ttl
---          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome
+-- KEYS     cancelled watched stats dead buried delayed parked LANES
+-- ARGV     consumer lane entry retry delay_ms error note dead_letters dead_ms reply inbox blob inline ttl
+--          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome;
+--          note: type and text of what was raised, in short
 -- RETURNS  DEAD | PARKED | CANCELLED | FENCED
--- USES     entry settle reissue bury
+-- USES     entry settle reissue history letters bury
 -- OOM      allow
 -- ATOMIC   the old attempt must end in the same step in which the next one begins
 local lane, delay = key.lane[whole(arg.lane)], whole(arg.delay_ms)
@@ -14,8 +15,9 @@ local flat = read_entry(lane, arg.entry)
 if redis.call('XACK', lane, 'workers', arg.entry) == 0 or not flat then return 'FENCED' end
 
 local id = field(flat, 'id') or ''
+local errors = remembered(flat, arg.consumer, 'raised ' .. arg.note)
 if arg.retry ~= '1' then
-  bury(flat, arg.entry, arg.consumer, arg.error)
+  bury(flat, arg.entry, arg.consumer, arg.error, errors)
   settle(lane, arg.entry, id, field(flat, 'client'), field(flat, 'ttl'), arg.error)
   post()
   return 'DEAD'
@@ -26,7 +28,7 @@ if is_cancelled(id) then
   return 'CANCELLED'
 end
 local function more(name, from) return (whole(field(flat, name)) or from) + 1 end
-local again = changed(flat, arg.entry, {attempt = more('attempt', 1), raised = more('raised', 0)})
+local again = changed(flat, arg.entry, {attempt = more('attempt', 1), raised = more('raised', 0), errors = errors})
 if delay > 0 then
   redis.call('HSET', key.parked, id, cmsgpack.pack(again))
   redis.call('ZADD', key.delayed, now() + delay, id)

@@ -1,9 +1,9 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     workers cancelled watched stats dead places LANES
+-- KEYS     workers cancelled watched stats dead buried storm places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
--- USES     entry settle reissue bury place
+-- USES     entry settle reissue history letters bury storm place
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
 local most, max_crashes, blame = positive(arg.most), positive(arg.max_crashes), arg.blame == '1'
@@ -12,21 +12,24 @@ if not (most and max_crashes and can_settle() and can_bury()) then
 end
 redis.call('HDEL', key.workers, arg.consumer)
 
-local issued, buried, left = 0, 0, most
+local issued, buried, left, poisoned = 0, 0, most, false
 local function recover(lane, entry, flat)
+  local was_suspect = lane == key.lane[2]
   local crashes = (whole(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
+  poisoned = poisoned or (blame and was_suspect)
   if is_cancelled(field(flat, 'id') or '') then
     settle_as('cancelled', lane, entry, flat, arg.consumer)
     return
   end
+  local errors = remembered(flat, arg.consumer, blame and 'crashed' or 'lost')
   if crashes >= max_crashes then
-    bury(flat, entry, arg.consumer, 'crashed ' .. crashes .. ' ' .. arg.consumer .. ' 0\n')
+    bury(flat, entry, arg.consumer, 'crashed ' .. crashes .. ' ' .. arg.consumer .. ' 0\n', errors)
     settle_as('crashed', lane, entry, flat, arg.consumer)
     buried = buried + 1
     return
   end
-  local changes = {attempt = (whole(field(flat, 'attempt')) or 1) + 1, crashes = crashes}
-  reissue(key.lane[(blame or lane == key.lane[2]) and 2 or 1], flat, entry, changes)
+  local changes = {attempt = (whole(field(flat, 'attempt')) or 1) + 1, crashes = crashes, errors = errors}
+  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat, entry, changes)
   redis.call('XDEL', lane, entry)
   issued = issued + 1
 end
@@ -40,6 +43,7 @@ for _, lane in ipairs(all_lanes()) do
     left = left - 1
   end
 end
+if poisoned then blow() end
 if issued > 0 then redis.call('HINCRBY', key.stats, 'recovered', issued) end
 post()
 return {issued, buried, left > 0 and 0 or 1}

@@ -6,7 +6,7 @@
 --          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go
 --          to a blob; key '': none. A job with a key goes to the place where its key lives, if it lives anywhere
 -- RETURNS  {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
--- USES     schema groups entry reissue
+-- USES     schema groups entry reissue backlog
 -- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
 -- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
 -- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
@@ -46,13 +46,7 @@ end
 if count == 0 then return leave('OK') end
 if first > mark + 1 then return leave('GAP') end
 
-local config = redis.call('HMGET', key.config, 'backlog', 'keyed')
-local limit = whole(config[1] or '') or tonumber(arg.backlog)
-local backlog = redis.call('HLEN', key.parked)
-for _, lane in ipairs(key.lane) do backlog = backlog + redis.call('XLEN', lane) end
-for _, place in ipairs(config[2] and redis.call('SMEMBERS', key.places) or {}) do
-  backlog = backlog + redis.call('XLEN', at_key(place))
-end
+local backlog, limit, keyed = count_backlog()
 
 local function accept(i)
   local id, large = ARGV[i], ARGV[i + 8] == '1'
@@ -76,7 +70,7 @@ local function accept(i)
   if name ~= '' then
     add('key', name)
     redis.call('PEXPIRE', home_key(name), arg.home_ms)
-    if not config[2] then redis.call('HSET', key.config, 'keyed', 1); config[2] = '1' end
+    if not keyed then redis.call('HSET', key.config, 'keyed', 1); keyed = true end
   end
   if delay > 0 then
     redis.call('HSET', key.parked, id, cmsgpack.pack(flat))

@@ -15,6 +15,7 @@ from pullet.future import Future
 from pullet.method import Methods
 from pullet.options import DEFAULT, Options
 from pullet.resolve import resolve
+from pullet.retrying import names_of
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode
 from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, TooLarge
@@ -22,23 +23,27 @@ from pullet_broker.failure import describe
 from pullet_broker.job import new_job_id
 from pullet_broker.parts import Buffer
 from pullet_broker.reply import Failure, pack_failure, pack_reply
+from pullet_broker.retrying import is_worth_a_retry
 from pullet_broker.settings import Limits, Queue
 
 if TYPE_CHECKING:
-    from pullet_broker.scripting import Call
+    from pullet.dead import DeadLetters
+    from pullet_broker.scripting import Arg, Call
 
 E = TypeVar("E")
 
 WORKER = "inline"
+NO_SERVER = "an InlinePool has no server to ask; look at the future"
 
 
 class InlinePool(Client[E]):
     """Usable wherever a `Client` or a `Pool` is, for tests: builds one engine here, and `submit` runs the job.
 
     Arguments and results go through the codec, and errors come back as they do from a worker, so that what works here
-    works there. A job that raised is run again at once as often as `retries` say. `delay`, `expires` and `priority`
-    do nothing, jobs cannot be cancelled because they are done when `submit` returns, and the pool does not pickle.
-    Not for engines that must not share a thread with their caller.
+    works there. A job that raised is run again at once, as often as its options allow it. Its other options do nothing,
+    jobs cannot be cancelled because they are done when `submit` returns, and the pool does not pickle. It has no server
+    and so no dead letters and no pause: these raise `NotImplementedError`. Not for engines that must not share a
+    thread with their caller.
     """
 
     def __init__(self, engine: Callable[[], E], *, queue: str | Queue | None = None) -> None:
@@ -59,6 +64,13 @@ class InlinePool(Client[E]):
     def workers(self) -> list[dict[str, Any]]:
         """One record, as that of a `Pool`."""
         return [{"name": WORKER, "state": "idle", "done": self._core.done, "failed": self._core.failed}]
+
+    @property
+    def dead(self) -> DeadLetters:
+        raise NotImplementedError(NO_SERVER)
+
+    def _execute(self, command: tuple[Arg, ...]) -> Any:
+        raise NotImplementedError(NO_SERVER)
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an InlinePool lives in one process; use a Pool where jobs shall come from others")
@@ -84,10 +96,7 @@ class InlineCore:
         future: Future[Any] = Future(new_job_id(), lambda job: None)
         future.build, future.accepted = build, True
         with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
-            raw, failed = self._attempt(method, payload, 1)
-            for attempt in range(2, options.retries + 2):
-                if failed:
-                    raw, failed = self._attempt(method, payload, attempt)
+            raw = self._run(method, payload, options)
         resolve(future, raw, self._queue.limits)
         if options.keep is not False:
             self._futures[future.job_id] = future
@@ -98,7 +107,7 @@ class InlineCore:
         return self._futures.get(job) or Future(job, lambda job: None)
 
     def ask(self, call: Call[Any], timeout: float) -> Any:
-        raise NotImplementedError("an InlinePool has no server to ask; look at the future")
+        raise NotImplementedError(NO_SERVER)
 
     def flush(self, timeout: float | None) -> bool:
         return True
@@ -119,14 +128,23 @@ class InlineCore:
         if self._closed:
             raise ClientClosed("submit after close; make another pool", queue=self._queue.name)
 
-    def _attempt(self, name: str, payload: bytes, attempt: int) -> tuple[bytes, bool]:
-        """The reply of one attempt, as a worker would commit it, and whether it failed."""
+    def _run(self, name: str, payload: bytes, options: Options) -> bytes:
+        """The reply of the last attempt."""
+        attempt, retry_on, no_retry_on = 1, names_of(options.retry_on), names_of(options.no_retry_on)
+        raw, error = self._attempt(name, payload, attempt)
+        while error is not None and attempt <= options.retries and is_worth_a_retry(error, retry_on, no_retry_on):
+            attempt += 1
+            raw, error = self._attempt(name, payload, attempt)
+        return raw
+
+    def _attempt(self, name: str, payload: bytes, attempt: int) -> tuple[bytes, BaseException | None]:
+        """The reply of one attempt, as a worker would commit it, and what the engine raised."""
         started = time.perf_counter()
-        outcome, encoded = run(self.engine, name, payload, self._queue.limits, self._await)
+        outcome, encoded, error = run(self.engine, name, payload, self._queue.limits, self._await)
         run_us, failed = int((time.perf_counter() - started) * 1e6), outcome != "ok"
         self.done, self.failed = self.done + (not failed), self.failed + failed
         packed = pack_reply(outcome, attempt, WORKER, run_us, encoded)
-        return packed if isinstance(packed, bytes) else b"".join(packed), failed
+        return packed if isinstance(packed, bytes) else b"".join(packed), error
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """On a loop of the pool's own, in a thread of its own where the caller has a loop running."""
@@ -150,8 +168,8 @@ class InlineCore:
 
 def run(
     engine: Any, name: str, payload: bytes, limits: Limits, wait: Callable[[Coroutine[Any, Any, Any]], Any]
-) -> tuple[str, Buffer]:
-    """Call a method as a worker does. Never raises what the engine raises: that is the job's outcome."""
+) -> tuple[str, Buffer, BaseException | None]:
+    """Call a method as a worker does: outcome, payload, and what the engine raised. It is never raised here."""
     method = None if name.startswith("_") else getattr(engine, name, None)
     if not callable(method):
         return _stated("method", f"the engine {type(engine).__name__} has no method {name!r}")
@@ -163,13 +181,13 @@ def run(
         value = method(*args, **kwargs)
         value = wait(value) if inspect.iscoroutine(value) else value
     except Exception as error:
-        return "error", pack_failure(describe(error, skip=__file__))
+        return "error", pack_failure(describe(error, skip=__file__)), error
     try:
-        return "ok", encode(value, limit=limits.result_bytes, name="result")
+        return "ok", encode(value, limit=limits.result_bytes, name="result"), None
     except (EncodeError, TooLarge) as error:
         kind = "too_large" if isinstance(error, TooLarge) else "unencodable"
         return _stated(kind, f"the result of {name}: {error}")
 
 
-def _stated(kind: str, text: str) -> tuple[str, Buffer]:
-    return "error", pack_failure(Failure("pullet.JobError", text, [text], "", kind))
+def _stated(kind: str, text: str) -> tuple[str, Buffer, None]:
+    return "error", pack_failure(Failure("pullet.JobError", text, [text], "", kind)), None

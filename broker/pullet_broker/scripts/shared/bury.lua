@@ -1,11 +1,25 @@
--- bury: keep a job that failed for good as a dead letter. Needs key.dead, key.stats, arg.dead_letters, arg.dead_ms, arg.blob.
+-- bury: keep a job that failed for good as a dead letter. Needs key.dead, key.buried, key.stats, arg.dead_letters, arg.dead_ms, arg.blob.
 local function can_bury() return positive(arg.dead_letters) and positive(arg.dead_ms) end
 
-local function bury(flat, entry, consumer, reply)
-  local letter = changed(flat, entry, {worker = consumer, error = reply})
-  redis.call('XADD', key.dead, 'MAXLEN', '~', arg.dead_letters, '*', unpack(letter))
-  redis.call('HINCRBY', key.stats, 'dead', 1)
-  if field(flat, 'blob') then
-    redis.call('PEXPIRE', arg.blob .. (field(flat, 'id') or ''), arg.dead_ms)
+-- A letter that makes room takes its large arguments along. One call makes room for more than it adds, so that a cap
+-- that was lowered is reached step by step.
+local function make_room()
+  for _ = 1, 3 do
+    if redis.call('XLEN', key.dead) <= tonumber(arg.dead_letters) then return end
+    local oldest = redis.call('XRANGE', key.dead, '-', '+', 'COUNT', 1)[1]
+    local job = field(oldest[2], 'id') or ''
+    drop_letter(oldest[1], job)
+    if field(oldest[2], 'blob') then redis.call('UNLINK', arg.blob .. job) end
   end
+end
+
+local function bury(flat, entry, consumer, reply, errors)
+  local job = field(flat, 'id') or ''
+  local place = find_letter(job) -- a server that lost its last second may bury a job twice
+  if place then drop_letter(place, job) end
+  local letter = changed(flat, entry, {worker = consumer, error = reply, errors = errors})
+  redis.call('HSET', key.buried, job, redis.call('XADD', key.dead, '*', unpack(letter)))
+  redis.call('HINCRBY', key.stats, 'dead', 1)
+  if field(flat, 'blob') then redis.call('PEXPIRE', arg.blob .. job, arg.dead_ms) end
+  make_room()
 end

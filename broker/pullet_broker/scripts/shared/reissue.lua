@@ -19,6 +19,19 @@ local function reissue(lane, flat, entry, changes)
   redis.call('XADD', lane, '*', unpack(changed(flat, entry, changes)))
 end
 
+-- The fields with which a job was submitted, without all that has happened to it.
+local happened = {attempt = 1, raised = 1, crashes = 1, since = 1, expires = 1, spilled = 1, worker = 1, error = 1, errors = 1}
+local function anew(flat)
+  local out = {}
+  for i = 1, math.min(#flat, 200), 2 do
+    if not happened[flat[i]] then
+      out[#out + 1] = flat[i]
+      out[#out + 1] = flat[i + 1]
+    end
+  end
+  return out
+end
+
 -- The lane of a job's priority, from which any worker takes it.
 local function common_lane(flat)
   local name = field(flat, 'lane')

@@ -1,0 +1,367 @@
+"""Dead letters: what they keep, how they make room, and how their jobs are run once more."""
+
+from __future__ import annotations
+
+import dataclasses
+from unittest.mock import ANY
+
+import pytest
+
+from pullet_broker.errors import ServerError
+from pullet_broker.keys import PLACE_LANE
+from pullet_broker.link import Link
+from pullet_broker.moves.dead import Replay, replay
+from pullet_broker.moves.finding import watch
+from pullet_broker.moves.life import spill
+from pullet_broker.settings import Affinity, Lifetimes, Limits, Queue
+from tests.support.scribe import Caller, Scribe, Worker
+
+HOUR = 3_600_000
+LARGE = b"x" * 20_000
+
+
+@pytest.fixture
+def scribe(link: Link, queue: Queue) -> Scribe:
+    return Scribe(link, queue)
+
+
+def small(scribe: Scribe, **limits: int) -> Scribe:
+    """The same queue with other limits."""
+    return Scribe(scribe.link, dataclasses.replace(scribe.queue, limits=Limits(**limits)))
+
+
+def bury(caller: Caller, worker: Worker, note: str = "builtins.ValueError no", **options: object) -> str:
+    """A job that failed for good."""
+    job = caller.one(**options)
+    assert worker.fail(worker.take_one(), note=note) == "DEAD"
+    return job
+
+
+def errors(scribe: Scribe) -> list[list[str]]:
+    """Attempt, worker and the rest of each line in the only letter."""
+    (letter,) = scribe.letters()
+    lines = [line.split(" ", 3) for line in letter["errors"].split("\n")]
+    now = scribe.clock_ms()
+    assert all(now - 60_000 < int(line[2]) <= now for line in lines)
+    return [[attempt, worker, what] for attempt, worker, _, what in lines]
+
+
+def test_a_letter_tells_of_every_attempt(scribe: Scribe) -> None:
+    caller = scribe.caller()
+    caller.one()
+    first = scribe.worker("one")
+    assert first.fail(first.take_one(), retry_after_ms=0, note="a.B went\nwrong\0") == "PARKED"
+    scribe.worker("two").take_one()
+    scribe.reap("two", blame=True)
+    scribe.worker("three").take_one(alone=True)
+    scribe.reap("three", blame=False)
+    last = scribe.worker("four")
+    assert last.fail(last.take_one(alone=True), note="c.D at last") == "DEAD"
+
+    assert errors(scribe) == [
+        ["1", "one", "raised a.B went wrong "],
+        ["2", "two", "crashed"],
+        ["3", "three", "lost"],
+        ["4", "four", "raised c.D at last"],
+    ]
+
+
+def test_only_the_last_ten_attempts_are_kept(scribe: Scribe) -> None:
+    scribe.caller().one()
+    worker = scribe.worker()
+    for n in range(1, 25):
+        assert worker.fail(worker.take_one(), retry_after_ms=0, note=f"n{n}") == "PARKED"
+    worker.fail(worker.take_one(), note="last")
+    assert [what for _, _, what in errors(scribe)] == [*(f"raised n{n}" for n in range(16, 25)), "raised last"]
+
+
+def test_a_parked_retry_remembers_too(scribe: Scribe) -> None:
+    scribe.caller().one()
+    worker = scribe.worker()
+    worker.fail(worker.take_one(), retry_after_ms=HOUR, note="early")
+    scribe.make_due()
+    scribe.promote()
+    worker.fail(worker.take_one(), note="late")
+    assert [what for _, _, what in errors(scribe)] == ["raised early", "raised late"]
+
+
+def test_a_job_that_kills_its_workers_has_a_letter_too(scribe: Scribe) -> None:
+    job = scribe.caller().one()
+    for name in ("a", "b", "c"):
+        scribe.calm()
+        scribe.worker(name).take_one(alone=True)
+        scribe.reap(name)
+    assert scribe.ended(job) == "crashed"
+    assert [what for _, _, what in errors(scribe)] == ["crashed"] * 3
+
+
+def test_beyond_the_cap_the_oldest_go_with_their_large_arguments(scribe: Scribe) -> None:
+    scribe = small(scribe, dead_letters=3)
+    caller, worker = scribe.caller(), scribe.worker()
+    jobs = [bury(caller, worker, args=LARGE) for _ in range(5)]
+    assert [letter["id"] for letter in scribe.letters()] == jobs[2:]
+    assert {name for name in scribe.names() if name.startswith("blob:")} == {f"blob:{job}" for job in jobs[2:]}
+    assert scribe.link.execute("HLEN", scribe.key("buried")) == 3
+
+
+def test_a_cap_that_was_lowered_is_reached_step_by_step(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    for _ in range(9):
+        bury(caller, worker)
+    tight = small(scribe, dead_letters=2)
+    sizes = []
+    for _ in range(5):
+        bury(caller, Worker(tight.link, tight.queue, "w"))
+        sizes.append(len(scribe.letters()))
+    assert sizes == [7, 5, 3, 2, 2]
+
+
+def test_large_arguments_of_the_dead_have_a_lifetime(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker(), args=LARGE)
+    ttl = scribe.link.execute("PTTL", scribe.queue.keys.blob(job))
+    assert 0 < ttl <= Lifetimes().dead_ms
+
+
+def test_a_replayed_job_is_new_but_for_its_id(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = caller.one(args=b"args", lane="high", opts='{"retries":1}', ttl_ms=HOUR, expires_ms=HOUR)
+    worker.fail(worker.take_one(), retry_after_ms=0)
+    assert worker.fail(worker.take_one()) == "DEAD"
+
+    assert scribe.replay(job).answer is Replay.OK
+
+    assert scribe.on_lane("high") == [
+        {
+            **{"id": job, "method": "work", "args": "args", "client": caller.id, "opts": '{"retries":1}'},
+            **{"lane": "high", "ttl": str(HOUR)},
+        }
+    ]
+    assert (scribe.letters(), scribe.reply(job)) == ([], None)
+    assert scribe.link.execute("EXISTS", scribe.key("buried")) == 0
+    entry = worker.take_one()
+    assert (entry.attempt, entry.raised) == (1, 0)
+    assert worker.finish(entry) == []
+    assert scribe.ended(job) == "ok"
+    assert [(name, reply[:2]) for name, reply in caller.inbox()] == [(job, b"er"), (job, b"ok")]
+
+
+def test_a_repeated_replay_runs_the_job_once(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker())
+    assert scribe.replay(job).answer is Replay.OK
+    for _ in range(3):
+        assert scribe.replay(job).answer is Replay.MISSING
+    assert scribe.entries() == 1
+
+
+def test_a_replayed_job_may_die_and_be_replayed_again(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = bury(caller, worker, note="first")
+    for _ in range(3):
+        assert scribe.replay(job).answer is Replay.OK
+        assert worker.fail(worker.take_one(), note="again") == "DEAD"
+        assert errors(scribe) == [["1", "w", "raised again"]]
+
+
+def test_large_arguments_live_as_long_as_the_job_again(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = bury(caller, worker, args=LARGE)
+    assert scribe.replay(job).answer is Replay.OK
+    blob = scribe.queue.keys.blob(job)
+    assert scribe.link.execute("PTTL", blob) == -1
+    assert worker.finish(worker.take_one()) == []
+    assert scribe.link.execute("EXISTS", blob) == 0
+
+
+def test_without_its_large_arguments_a_job_stays_dead(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker(), args=LARGE)
+    scribe.link.execute("DEL", scribe.queue.keys.blob(job))
+    before = scribe.dump()
+    assert scribe.replay(job).answer is Replay.GONE
+    assert scribe.dump() == before
+
+
+def test_a_cancel_that_came_too_late_does_not_stop_a_replay(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = bury(caller, worker)
+    scribe.link.execute("DEL", scribe.queue.keys.reply(job))  # as its reader does
+    assert scribe.cancel(job) == "ASKED"
+    assert scribe.replay(job).answer is Replay.OK
+    assert worker.take_one().job == job
+
+
+def test_a_full_queue_takes_no_dead_either(scribe: Scribe) -> None:
+    tight = small(scribe, backlog_jobs=2)
+    caller, worker = scribe.caller(), scribe.worker()
+    jobs = [bury(caller, worker) for _ in range(2)]
+    caller.one()
+    caller.one(delay_ms=HOUR)
+    before = scribe.dump()
+    found = tight.replay(jobs[0])
+    assert (found.answer, found.backlog, found.limit) == (Replay.FULL, 2, 2)
+    assert scribe.dump() == before
+    scribe.link.execute("HSET", scribe.key("config"), "backlog", 3)
+    assert tight.replay(jobs[0]).answer is Replay.OK
+
+
+def test_a_replayed_job_with_a_key_goes_where_its_key_lives(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker("w", "a")
+    job = bury(caller, worker, key="k")
+    home = scribe.queue.keys.home("k")
+    scribe.link.execute("PEXPIRE", home, 1000)
+    assert scribe.replay(job).answer is Replay.OK
+    assert scribe.where(job) == ["at:a"]
+    assert scribe.link.execute("PTTL", home) > 60_000, "as a job that is submitted does"
+    entry = worker.take_one()
+    assert (entry.job, entry.key, entry.lane) == (job, "k", PLACE_LANE)
+    assert worker.fail(entry) == "DEAD"
+    scribe.link.execute("DEL", home)
+    scribe.replay(job)
+    assert scribe.where(job) == ["normal"]
+
+
+def test_a_replayed_job_has_not_waited_for_its_place_yet(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker("w", "a")
+    caller.one(key="k")
+    first = worker.take_one()
+    job = caller.one(key="k")
+    scribe.link.run(spill(dataclasses.replace(scribe.queue, affinity=Affinity(spill_s=1e-6)), "watcher", "a"))
+    entry = scribe.worker("other", "b").take_one()
+    assert entry.job == job
+    assert Worker(scribe.link, scribe.queue.at("b"), "other").fail(entry) == "DEAD"
+    (letter,) = scribe.letters()
+    assert letter["spilled"] == "1"
+    scribe.replay(job)
+    (fields,) = (one for one in scribe.on_lane("at:a") if one["id"] == job)
+    assert fields == {"id": job, "method": "work", "args": ANY, "client": caller.id, "opts": "", "key": "k"}
+    assert worker.finish(first, worker.take_one()) == []
+
+
+def test_jobs_at_places_count_for_the_backlog_of_a_replay(scribe: Scribe) -> None:
+    tight = small(scribe, backlog_jobs=2)
+    caller, worker = scribe.caller(), scribe.worker("w", "a")
+    job = bury(caller, worker, key="k")
+    for _ in range(2):
+        assert scribe.where(caller.one(key="k")) == ["at:a"]
+    found = tight.replay(job)
+    assert (found.answer, found.backlog, found.limit) == (Replay.FULL, 2, 2)
+
+
+def test_who_watches_a_job_hears_how_it_died_and_how_its_replay_ended(scribe: Scribe) -> None:
+    caller, reader, worker = scribe.caller(), scribe.caller(), scribe.worker()
+    reader.announce()
+    job = caller.one()
+    assert scribe.link.run(watch(scribe.queue, job, reader.id)) == "WATCHING"
+    assert worker.fail(worker.take_one()) == "DEAD"
+    scribe.replay(job)
+    assert scribe.link.run(watch(scribe.queue, job, reader.id)) == "WATCHING", "the old reply is gone"
+    worker.finish(worker.take_one())
+    assert [(name, reply.split()[0]) for name, reply in reader.inbox()] == [(job, b"error"), (job, b"ok")]
+
+
+def test_a_job_that_dies_at_a_place_is_remembered_as_elsewhere(scribe: Scribe) -> None:
+    caller = scribe.caller()
+    settler = scribe.worker("settler", "a")
+    caller.one(key="k")
+    settler.finish(settler.take_one())
+    caller.one(key="k")
+    scribe.worker("one", "a").take_one()
+    scribe.reap("one", blame=False)
+    scribe.worker("two", "a").take_one()
+    scribe.reap("two", blame=True)
+    for name in ("three", "four"):
+        scribe.calm()
+        scribe.worker(name, "a").take_one(alone=True)
+        scribe.reap(name, blame=True)
+    assert errors(scribe) == [
+        ["1", "one", "lost"],
+        ["2", "two", "crashed"],
+        ["3", "three", "crashed"],
+        ["4", "four", "crashed"],
+    ]
+
+
+def test_a_late_worker_does_not_end_a_replayed_job(scribe: Scribe) -> None:
+    caller, zombie = scribe.caller(), scribe.worker("zombie")
+    job = caller.one()
+    entry = zombie.take_one()
+    scribe.reap("zombie", blame=False)
+    worker = scribe.worker()
+    assert worker.fail(worker.take_one()) == "DEAD"
+    scribe.replay(job)
+    assert zombie.finish(entry) == [0]
+    assert (scribe.ended(job), scribe.where(job)) == (None, ["normal"])
+
+
+def test_a_purged_letter_leaves_nothing(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker(), args=LARGE)
+    assert scribe.purge(job)
+    assert not scribe.purge(job)
+    assert not {"dead", "buried", f"blob:{job}"} & scribe.names() - {"dead"}
+    assert scribe.letters() == []
+    assert scribe.replay(job).answer is Replay.MISSING
+
+
+def test_a_purge_does_not_touch_the_arguments_of_a_replayed_job(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker(), args=LARGE)
+    scribe.replay(job)
+    assert not scribe.purge(job)
+    assert scribe.link.execute("EXISTS", scribe.queue.keys.blob(job)) == 1
+
+
+def test_a_letter_deleted_by_hand_is_missing_and_its_place_is_given_up(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    jobs = [bury(caller, worker) for _ in range(2)]
+    scribe.link.execute("DEL", scribe.key("dead"))
+    assert scribe.replay(jobs[0]).answer is Replay.MISSING
+    assert scribe.purge(jobs[1])
+    assert scribe.link.execute("EXISTS", scribe.key("buried")) == 0
+
+
+@pytest.mark.parametrize("place", ["", "x", "1-", "-", "9" * 30 + "-1"])
+def test_a_place_that_is_none_harms_nobody(scribe: Scribe, place: str) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    scribe.link.execute("HSET", scribe.key("buried"), "job", place)
+    assert scribe.replay("job").answer is Replay.MISSING
+    assert not scribe.purge("job")
+    bury(caller, worker)
+
+
+def test_a_job_that_is_buried_twice_has_one_letter(scribe: Scribe) -> None:
+    """A server that lost its last second may run a job again that is dead already."""
+    caller, worker = scribe.caller(), scribe.worker()
+    job = bury(caller, worker)
+    scribe.link.execute(
+        *("XADD", scribe.queue.keys.lane("normal"), "*", "id", job, "method", "m", "args", "", "client", caller.id),
+        *("opts", ""),
+    )
+    assert worker.fail(worker.take_one(), note="twice") == "DEAD"
+    assert errors(scribe) == [["1", "w", "raised twice"]]
+    assert scribe.link.execute("HLEN", scribe.key("buried")) == 1
+
+
+def test_another_schema_refuses_a_replay(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker())
+    scribe.link.execute("HSET", scribe.key("config"), "schema", 99)
+    before = scribe.dump()
+    assert scribe.replay(job).answer is Replay.SCHEMA
+    assert scribe.dump() == before
+
+
+def test_malformed_arguments_change_nothing(scribe: Scribe) -> None:
+    job = bury(scribe.caller(), scribe.worker())
+    before = scribe.dump()
+    call = replay(scribe.queue, job)
+    call.args[call.script.args.index("backlog")] = "x"  # type: ignore[index]
+    with pytest.raises(ServerError, match="PULLET replay"):
+        scribe.link.run(call)
+    assert scribe.dump() == before
+
+
+def test_hostile_histories_do_no_harm(scribe: Scribe) -> None:
+    lane, client = scribe.queue.keys.lane("normal"), scribe.caller().id
+    worker = scribe.worker()
+    fields = ("id", "j", "method", "m", "args", "", "client", client, "opts", "", "errors", "\n\nx\n" * 50)
+    scribe.link.execute("XADD", lane, "*", *fields)
+    assert worker.fail(worker.take_one(), note="n") == "DEAD"
+    (letter,) = scribe.letters()
+    assert len(letter["errors"].split("\n")) == 10
