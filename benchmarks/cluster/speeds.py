@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import threading
+import itertools
 import time
 from typing import Any
 
@@ -62,25 +62,24 @@ def elasticity(cluster: Cluster, redis: Address) -> list[Figure]:
     ]
 
 
-def mixed_speeds(cluster: Cluster, redis: Address, jobs: int = 1500) -> list[Figure]:
+def mixed_speeds(cluster: Cluster, redis: Address, jobs: int = 2400) -> list[Figure]:
     """Workers of 20 and of 100 ms a job; after a third of the jobs a fast node joins, after two thirds one leaves."""
     fast, slow = ({"num_cpus": 2, "labels": {"job_s": job_s}} for job_s in ("0.02", "0.1"))
     with some_nodes(cluster, fast, slow) as nodes, Pool(Uneven, workers="per-cpu", queue="mixed", redis=redis) as pool:
         until(lambda: pool.status()["ready"] == 4, "four workers")
         begun = time.time()
         futures = [pool.submit(Uneven.work) for _ in range(jobs)]
-        changes: list[threading.Thread] = []
-        answers = []
-        for done, future in enumerate(futures):
-            answers.append(future.result(60))
-            if done == jobs // 3:
-                changes.append(threading.Thread(target=lambda: nodes.append(cluster.add_node(**fast))))
-                changes[-1].start()
-            elif done == 2 * jobs // 3:
-                drain_node(nodes[0])
+        done = itertools.count(1)
+        reached = [0]
+        for future in futures:
+            future.add_done_callback(lambda _: reached.__setitem__(0, next(done)))
+        until(lambda: reached[0] >= jobs // 3, "a third of the jobs")
+        nodes.append(cluster.add_node(**fast))
+        until(lambda: reached[0] >= 2 * jobs // 3, "two thirds of the jobs")
+        drain_node(nodes[0])
+        answers = [future.result(60) for future in futures]
         ended = max(answer["ended"] for answer in answers)
-        for change in changes:
-            change.join()
+        came = len({answer["worker"] for answer in answers}) - 4
         again = sum(future.attempts > 1 for future in futures)
     return [
         at_least(
@@ -88,6 +87,7 @@ def mixed_speeds(cluster: Cluster, redis: Address, jobs: int = 1500) -> list[Fig
             ideal_s(answers, begun, ended) / (ended - begun),
             0.95,
         ),
+        exactly("mixed speeds: workers that joined in mid-run", came, 2),
         exactly("mixed speeds: jobs that ran twice", again, 0),
     ]
 
