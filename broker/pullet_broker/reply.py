@@ -94,11 +94,11 @@ def pack_failure(failure: Failure) -> Buffer:
 
 
 def _fields(failure: Failure, *, plain: bool = False, members: bool = True) -> dict[str, Any]:
-    text = _sendable(failure.text, TEXT_LIMIT)
+    text = sendable(failure.text, TEXT_LIMIT)
     fields: dict[str, Any] = {
-        "type_name": _sendable(failure.type_name, TEXT_LIMIT),
+        "type_name": sendable(failure.type_name, TEXT_LIMIT),
         "text": text,
-        "traceback": _sendable(failure.traceback[-TRACEBACK_LIMIT:], TRACEBACK_LIMIT),
+        "traceback": sendable(failure.traceback[-TRACEBACK_LIMIT:], TRACEBACK_LIMIT),
         "kind": failure.kind,
         "args": [text] if plain else failure.args,
     }
@@ -107,7 +107,7 @@ def _fields(failure: Failure, *, plain: bool = False, members: bool = True) -> d
     return fields
 
 
-def _sendable(text: str, most: int) -> str:
+def sendable(text: str, most: int) -> str:
     """Text without lone surrogates, which UTF-8 cannot hold."""
     return text[:most].encode("utf-8", "backslashreplace").decode()
 

@@ -233,9 +233,12 @@ class Story(RuleBasedStateMachine):
 
     # -- dead letters
 
-    @rule(which=some, again=st.booleans())
-    def bring_back_or_throw_away(self, which: int, again: bool) -> None:
-        """One of the dead letters, or a job that is none."""
+    @rule(which=some, kind=kinds, again=st.booleans())
+    def bring_back_or_throw_away(self, which: int, kind: tuple[str, int, bytes, str], again: bool) -> None:
+        """One of the dead letters, of which there is one if that can be, or a job that is none."""
+        if not self.model.look().buried:
+            self.submit(which, [kind])
+            self.fail(which, None, "answered")
         dead = list(self.model.look().buried)
         job = dead[which % len(dead)] if dead and which < 18 else self.some_job(which)
         if job:

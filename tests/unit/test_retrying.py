@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pullet import Options, Retry
 from pullet_broker.errors import YEAR_S
 from pullet_broker.job import Entry
-from pullet_broker.reply import Failure, pack_failure, pack_reply
+from pullet_broker.reply import Failure
 from pullet_broker.retrying import is_worth_a_retry
 from pullet_workers.opts import Opts, read_opts
-from pullet_workers.retrying import LONGEST_RETRY_S, note, read_failed, retry_after_ms, retry_delay_ms
+from pullet_workers.retrying import LONGEST_RETRY_S, note, retry_after_ms, retry_delay_ms
 
 
 class Busy(Exception):
@@ -145,11 +145,4 @@ def test_a_note_is_one_short_line() -> None:
     assert note(Failure("a.B", "first\nsecond\tthird", [], "")) == "a.B first second third"
     assert note(Failure("a.B", "no", [], "", "too_large")) == "pullet.TooLarge no"
     assert len(note(Failure("a.B", "x" * 10_000, [], ""))) == 500
-
-
-@pytest.mark.parametrize("size", [10, 200_000])
-def test_a_failure_is_read_from_a_reply_of_any_size(size: int) -> None:
-    failure = Failure("a.B", "no", ["x" * size], "")
-    reply = pack_reply("error", 1, "w", 7, pack_failure(failure))
-    assert isinstance(reply, bytes) is (size == 10)
-    assert read_failed(reply) == failure
+    assert note(Failure("a.B", "half \ud83d", [], "")) == "a.B half \\ud83d"

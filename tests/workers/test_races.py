@@ -45,7 +45,7 @@ def test_what_is_being_fetched_is_not_taken_for_stranded(
         threading.Event().wait(0.004)
         return answers
 
-    monkeypatch.setattr("pullet_workers.loop.COMPARE_S", 0.002)
+    monkeypatch.setattr("pullet_workers.consumer.COMPARE_S", 0.002)
     monkeypatch.setattr(Link, "run_all", slowly)
     kit = Kit()
     with running(queue, address, kit), calling(queue, address) as client:
@@ -66,7 +66,7 @@ def test_an_idle_worker_that_is_given_two_jobs_keeps_the_first_lanes(
             link.run(submit(queue, new_client_id(), 1, 1, [jobs.pop(0), jobs.pop(0)]))
         return wait_for_work(*args, **options)
 
-    monkeypatch.setattr("pullet_workers.loop.wait_for_work", at_the_last_moment)
+    monkeypatch.setattr("pullet_workers.consumer.wait_for_work", at_the_last_moment)
     kit = Kit()
     with running(queue, address, kit):
         assert kit.started.wait(10)

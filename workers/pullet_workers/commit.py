@@ -11,18 +11,17 @@ from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from pullet_workers.engine import Done
 from pullet_workers.hand import Finished
-from pullet_workers.retrying import note, read_failed, retry_after_ms
+from pullet_workers.retrying import note, retry_after_ms
 
 
 def finish(entry: Entry, done: Done) -> Finished | None:
     """What becomes of an attempt: its outcome, or another try where the options allow one. None: it is not ours."""
     if done.reply is None:
         return None
-    if done.error is None:
+    if done.error is None or done.failure is None:
         return Finished(Outcome(entry, done.reply))
-    failure = read_failed(done.reply)
-    outcome = Outcome(entry, done.reply, note(failure))
-    return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, failure))
+    outcome = Outcome(entry, done.reply, note(done.failure))
+    return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
 
 
 def commits(

@@ -44,6 +44,8 @@ class Done:
     """None: the job is another worker's by now, there is nothing to commit."""
     error: BaseException | None
     run_s: float
+    failure: Failure | None = None
+    """`error` as data."""
 
 
 class Engine:
@@ -117,7 +119,7 @@ class Engine:
 
     def failed(self, entry: Entry, error: BaseException, failure: Failure, run_s: float) -> Done:
         """The method raised, or could not be called."""
-        return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s)
+        return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s, failure)
 
     def _raised(self, entry: Entry, error: BaseException, run_s: float) -> Done:
         if isinstance(error, BadJob):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-from pullet_broker.errors import YEAR_S, DecodeError, Retry, TooLarge
+from pullet_broker.errors import YEAR_S, Retry
 from pullet_broker.job import Entry
-from pullet_broker.parts import Parts
-from pullet_broker.reply import Failure, read_failure, read_reply
+from pullet_broker.reply import Failure, sendable
 from pullet_broker.retrying import is_worth_a_retry
 from pullet_workers.opts import read_opts
 
@@ -35,18 +34,10 @@ def retry_delay_ms(raised: int, first_s: float) -> int:
     return round(1000 * random.random() * min(LONGEST_RETRY_S, first_s * 2.0 ** max(0, min(raised, 20))))
 
 
-def read_failed(reply: bytes | Parts) -> Failure:
-    """What a reply of ours says of the error in it; its args may need a library that is gone by now."""
-    try:
-        return read_failure(read_reply(reply if isinstance(reply, bytes) else b"".join(reply)).payload)
-    except (DecodeError, TooLarge) as error:
-        return Failure("", str(error), [], "")
-
-
 def note(failure: Failure) -> str:
     """Type and text in one short line, for the job's history."""
     text = " ".join(failure.text[:NOTE].split())
-    return f"{failure.error_type} {text}"[:NOTE]
+    return sendable(f"{failure.error_type} {text}", NOTE)
 
 
 def _asked_for(error: Retry) -> float | None:
