@@ -234,6 +234,7 @@ def test_the_demo_succeeds_and_takes_everything_down(demo: Demo) -> None:
     assert wait_until(lambda: not demo.left()), demo.left()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_look_inside_then_stop_with_ctrl_c(demo: Demo) -> None:
     read = demo.read_until(r" [1-9]\d*/400 ")

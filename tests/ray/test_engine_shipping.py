@@ -94,12 +94,14 @@ def run(script: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_class_of_a_script(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(options="", engine=IN_MAIN))
     assert run(script) == "42 44\n"
 
 
+@pytest.mark.slow
 def test_the_remedy_of_the_error_works(tmp_path: Path) -> None:
     """What a checkout needs beside the engine's own module travels with `working_dir`."""
     (tmp_path / "checkout").mkdir()

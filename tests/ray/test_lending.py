@@ -85,6 +85,7 @@ def start(folder: Path, *arguments: str, script: str = SCRIPT) -> subprocess.Pop
     )
 
 
+@pytest.mark.slow
 def test_eight_callers_on_two_cpus_wait_at_the_same_time_and_the_pool_still_starts(
     tmp_path: Path, address: Address, queue: Queue, link: Link
 ) -> None:

@@ -70,6 +70,7 @@ class TestNothingIsLeft:
         assert said == "hi"
         return str(url)
 
+    @pytest.mark.slow
     def test_when_the_with_block_ends(self) -> None:
         process = start("with pool: pass", "ends")
         url = self.answer(process)
@@ -86,6 +87,7 @@ class TestNothingIsLeft:
         assert process.wait(60) != 0
         assert wait_until(lambda: not marked("interrupted"), 30), marked("interrupted")
 
+    @pytest.mark.slow
     def test_when_its_owner_is_killed(self) -> None:
         process = start("time.sleep(600)", "killed")
         self.answer(process)
@@ -93,6 +95,7 @@ class TestNothingIsLeft:
         process.wait()
         assert wait_until(lambda: not marked("killed"), 30), marked("killed")
 
+    @pytest.mark.slow
     def test_when_the_script_forgets_to_close_it(self) -> None:
         process = start("pass", "forgotten")
         self.answer(process)

@@ -57,7 +57,7 @@ def test_an_error_comes_back_as_itself_with_the_remote_traceback(pool: Pool[Echo
 
 
 def test_ray_tasks_and_other_actors_use_the_same_pool(pool: Pool[Echo]) -> None:
-    @ray.remote(num_cpus=0)
+    @ray.remote(num_cpus=0, runtime_env={"env_vars": {"PROCESSES": "of these tasks only"}})
     def process_batch(shared: Pool[Echo], batch: list[str]) -> tuple[list[str], int]:
         import threading
 

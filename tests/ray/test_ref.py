@@ -162,6 +162,7 @@ def test_what_ray_cannot_carry_is_an_error_of_the_reference() -> None:
         ray.get(ref, timeout=TIMEOUT_S)
 
 
+@pytest.mark.slow
 def test_where_ray_was_never_started_or_has_ended() -> None:
     code = """
 import ray, pullet, pullet_workers

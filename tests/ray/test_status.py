@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import ray
-import ray.cloudpickle as cloudpickle
 
 from pullet_broker.address import Address
 from pullet_broker.settings import Queue
 from pullet_workers.host import Host
-from pullet_workers.spec import PoolSpec
+from pullet_workers.shipping import pack
+from pullet_workers.spec import PoolSpec, Scale, WorkerOptions
 from tests.ray.engines import AsyncBusy, Busy
 from tests.support.leaks import wait_until
 from tests.support.workers import calling
@@ -33,9 +33,9 @@ def hosting(queue: Queue, address: Address, engine: type, concurrency: int | Non
     spec = PoolSpec(
         queue=queue,
         address=address,
-        engine=cloudpickle.dumps(engine),  # pyright: ignore[reportPrivateImportUsage]
-        workers=1,
-        concurrency=concurrency,
+        engine=pack(engine),
+        scale=Scale.of(1),
+        worker=WorkerOptions(concurrency=concurrency),
     )
     host = ray.remote(Host).options(max_concurrency=100, num_cpus=1).remote(spec, "worker-1")
     ray.get(host.wait_ready.remote())

@@ -72,6 +72,7 @@ def test_a_restart_replaces_every_worker_and_runs_no_job_again(queue: Queue, add
         assert {future.attempts for future in futures} == {1}
 
 
+@pytest.mark.slow
 def test_an_elastic_pool_grows_with_its_backlog_and_shrinks_to_nothing(
     queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_an_elastic_pool_grows_with_its_backlog_and_shrinks_to_nothing(
         assert pool.submit(Echo.say, "again").result(30) == "again"
 
 
+@pytest.mark.slow
 def test_a_worn_out_worker_is_replaced_by_a_warm_one(queue: Queue, address: Address) -> None:
     with Pool(Echo, workers=1, queue=queue, redis=address, max_jobs_per_worker=20) as pool:
         before = names(pool)
@@ -152,6 +154,7 @@ def test_a_pool_ends_with_its_driver(cluster: Any, queue: Queue, address: Addres
     assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20)
 
 
+@pytest.mark.slow
 def test_a_detached_pool_outlives_its_driver_until_it_is_drained(cluster: Any, queue: Queue, address: Address) -> None:
     pid = drive(cluster, queue, address, "detached")
     with Pool.attach(queue.name, Echo) as pool:
@@ -160,6 +163,7 @@ def test_a_detached_pool_outlives_its_driver_until_it_is_drained(cluster: Any, q
         assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20)
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_replaced_and_its_late_outcome_changes_nothing(
     queue: Queue, address: Address, link: Link, tmp_path: Path
 ) -> None:
@@ -183,6 +187,7 @@ def test_an_engine_that_cannot_be_built_any_more_is_told_of(queue: Queue, addres
         future.cancel()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_finishes_its_job_and_is_replaced(queue: Queue, address: Address) -> None:
     with Pool(Echo, workers=1, queue=queue, redis=address) as pool:
         (pid,) = pids(pool)
@@ -194,6 +199,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_and_is_replaced(queue: Qu
         assert wait_until(lambda: ready(pool) == 1 and pids(pool) != [pid], 20)
 
 
+@pytest.mark.slow
 def test_a_node_that_drains_is_emptied(
     queue: Queue, address: Address, cluster: Any, add_node: Callable[..., Any]
 ) -> None:
@@ -209,6 +215,7 @@ def test_a_node_that_drains_is_emptied(
         assert future.attempts == 1
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_costs_only_the_attempts_that_ran_there(
     queue: Queue, address: Address, cluster: Any, add_node: Callable[..., Any], tmp_path: Path
 ) -> None:

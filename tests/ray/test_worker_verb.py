@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 import pullet
 from pullet_broker.address import Address
 from pullet_broker.link import Link
@@ -38,6 +40,7 @@ def test_it_serves_callers_and_drains_when_it_is_stopped(queue: Queue, address: 
     assert link.execute("HLEN", queue.keys.fixed("workers")) == 0
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_not_there_is_one_clear_error(queue: Queue, address: Address) -> None:
     process = start("tests.ray.engines:Nobody", queue, address)
     _, text = process.communicate(timeout=60)
