@@ -50,6 +50,7 @@ class Receiver:
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []
+        self._told = b""
         self._has_items = False  # of streams, since the inbox was trimmed
         self._look_first = self._interrupted = False
         self._stop = threading.Event()
@@ -96,6 +97,8 @@ class Receiver:
                 replies = self._read()
                 backoff.reset()
                 silent = 0 if replies or not self._open else silent + 1
+                if silent:
+                    self._tell_of_trouble()
                 if silent >= SILENT_BLOCKS:
                     silent, self._look_first = 0, True
                     self.on_doubt()
@@ -108,6 +111,14 @@ class Receiver:
             except Exception:  # the thread must outlive whatever one reply contains
                 log.exception("cannot read replies", extra={"queue": self._queue.name})
                 self._stop.wait(backoff.next_s())
+
+    def _tell_of_trouble(self) -> None:
+        """Jobs are open and nothing comes: say so where the pool knows why, once for each reason."""
+        trouble = self._link.execute("HGET", self._queue.keys.fixed("pool"), "trouble") or b""
+        if trouble and trouble != self._told:
+            text = trouble.decode(errors="replace")
+            log.warning("%d jobs wait for queue %r: %s", len(self._open), self._queue.name, text)
+        self._told = trouble
 
     def _read(self) -> int:
         """Clean up behind the cursor and wait for more, in one round trip."""

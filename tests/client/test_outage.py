@@ -189,3 +189,16 @@ def test_an_outage_may_last_for_any_number_of_attempts(
         proxy.come_up()
         assert [future.result(10) for future in futures] == list(range(10))
         assert worker.lives
+
+
+def test_who_waits_is_told_what_keeps_workers_from_starting(
+    queue: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pullet.receiver.BLOCK_MS", 20)
+    link.execute("HSET", queue.keys.fixed("pool"), "trouble", "a worker could not start: no licence")
+    with calling(queue, address) as client:
+        client.submit(Kit.echo, 1)
+        said = f"1 jobs wait for queue {queue.name!r}: a worker could not start: no licence"
+        assert wait_until(lambda: said in caplog.messages)
+        assert not wait_until(lambda: caplog.messages.count(said) > 1, 0.2), "once is enough"
+    link.execute("DEL", queue.keys.fixed("pool"))

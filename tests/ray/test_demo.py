@@ -217,6 +217,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_demo_succeeds_and_takes_everything_down(demo: Demo) -> None:
     output = "\n".join(demo.lines)
 

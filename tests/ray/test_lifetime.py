@@ -60,6 +60,7 @@ def marked(mark: str) -> list[str]:
     return [name for name in found if not any(service in name for service in services)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 class TestNothingIsLeft:
     def answer(self, process: subprocess.Popen[str]) -> str:
@@ -70,7 +71,6 @@ class TestNothingIsLeft:
         assert said == "hi"
         return str(url)
 
-    @pytest.mark.slow
     def test_when_the_with_block_ends(self) -> None:
         process = start("with pool: pass", "ends")
         url = self.answer(process)
@@ -78,16 +78,16 @@ class TestNothingIsLeft:
         assert wait_until(lambda: not marked("ends"), 20), marked("ends")
         assert not Path(url.removeprefix("unix://")).exists()
 
-    def test_when_it_is_interrupted(self) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_when_it_is_interrupted(self, number: int) -> None:
         process = start(BUSY, "interrupted")
         self.answer(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(60) != 0
         assert wait_until(lambda: not marked("interrupted"), 30), marked("interrupted")
 
-    @pytest.mark.slow
     def test_when_its_owner_is_killed(self) -> None:
         process = start("time.sleep(600)", "killed")
         self.answer(process)
@@ -95,7 +95,6 @@ class TestNothingIsLeft:
         process.wait()
         assert wait_until(lambda: not marked("killed"), 30), marked("killed")
 
-    @pytest.mark.slow
     def test_when_the_script_forgets_to_close_it(self) -> None:
         process = start("pass", "forgotten")
         self.answer(process)

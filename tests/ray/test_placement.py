@@ -17,7 +17,7 @@ from pullet_workers import Group, Part, Pool
 from tests.ray.engines import Echo, Searcher
 from tests.support.leaks import check_keys, wait_until
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 HERE = {"team": "test"}
 """A label that only the nodes of these tests have."""
@@ -58,13 +58,11 @@ def test_spread_balances_the_load(landed: Callable[..., Counter[str]]) -> None:
     assert landed(6, scheduling_strategy="SPREAD", label_selector=HERE) == {"a": 2, "b": 2, "c": 2}
 
 
-@pytest.mark.slow
 def test_pack_fills_one_node_before_the_next(landed: Callable[..., Counter[str]]) -> None:
     found = landed(5, scheduling_strategy="PACK", label_selector=HERE)
     assert sorted(found.values()) == [1, 4]
 
 
-@pytest.mark.slow
 def test_strict_pack_keeps_all_on_one_node(landed: Callable[..., Counter[str]]) -> None:
     assert list(landed(3, scheduling_strategy="STRICT_PACK", label_selector=HERE).values()) == [3]
 
@@ -78,7 +76,6 @@ def test_one_worker_per_node(landed: Callable[..., Counter[str]]) -> None:
     assert landed("per-node", ready=3, label_selector=HERE) == {"a": 1, "b": 1, "c": 1}
 
 
-@pytest.mark.slow
 def test_as_many_workers_as_cpus(landed: Callable[..., Counter[str]]) -> None:
     assert landed("per-cpu", ready=6, num_cpus=2, label_selector=HERE) == {"a": 2, "b": 2, "c": 2}
 
@@ -87,12 +84,10 @@ def test_two_workers_share_a_gpu(landed: Callable[..., Counter[str]]) -> None:
     assert landed("per-gpu", ready=2, num_gpus=0.5, label_selector=HERE) == {"c": 2}
 
 
-@pytest.mark.slow
 def test_custom_resources_bind_to_the_nodes_that_have_them(landed: Callable[..., Counter[str]]) -> None:
     assert landed(3, resources={"disk": 1}, label_selector=HERE) == {"a": 2, "b": 1}
 
 
-@pytest.mark.slow
 def test_labels_select_the_node(landed: Callable[..., Counter[str]]) -> None:
     assert landed(2, label_selector={"name": "b"}) == {"b": 2}
 
@@ -102,12 +97,10 @@ def test_where_no_node_has_the_labels_the_fallback_is_taken(landed: Callable[...
     assert landed(2, label_selector={"name": "z"}, fallback_strategy=fallback) == {"c": 2}
 
 
-@pytest.mark.slow
 def test_node_affinity(landed: Callable[..., Counter[str]], nodes: dict[str, str]) -> None:
     assert landed(2, scheduling_strategy=NodeAffinitySchedulingStrategy(nodes["a"], soft=False)) == {"a": 2}
 
 
-@pytest.mark.slow
 def test_workers_without_room_wait_where_an_autoscaler_sees_them_and_start_on_a_node_that_joins(
     queue: Queue, address: Address, add_node: Callable[..., Any]
 ) -> None:
@@ -120,7 +113,6 @@ def test_workers_without_room_wait_where_an_autoscaler_sees_them_and_start_on_a_
         assert wait_until(lambda: pool.status()["ready"] == 2, 20)
 
 
-@pytest.mark.slow
 def test_the_parts_of_a_group_share_a_node_and_move_together_when_it_dies(
     cluster: Any, address: Address, add_node: Callable[..., Any], link: Link
 ) -> None:

@@ -28,6 +28,7 @@ def start(engine: str, queue: Queue, address: Address) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_it_serves_callers_and_drains_when_it_is_stopped(queue: Queue, address: Address, link: Link) -> None:
     process = start("tests.ray.engines:Echo", queue, address)
     assert process.stdout is not None

@@ -84,7 +84,7 @@ def test_it_is_asked_now_and_then_where_the_engine_lives(
 def test_a_worker_that_is_not_well_leaves_and_says_why(
     quick: Queue, address: Address, link: Link, engine: Any, concurrency: int | None, answer: Any
 ) -> None:
-    worker = Worker(quick, address, engine, "ill", concurrency)
+    worker = Worker(quick, address, engine, "ill", concurrency=concurrency)
     with calling(quick, address, engine) as client:
         worker.runner.start()
         assert worker.ready.wait(10)

@@ -10,15 +10,14 @@ import asyncio
 import contextlib
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from pullet_broker.errors import PoolMissing, ServerError
 from pullet_broker.moves.survey import Survey
 from pullet_workers.fleet import Cluster, Fleet
+from pullet_workers.loop_thread import LoopThread
 from pullet_workers.member import PATIENCE_S, Member
 from pullet_workers.placement import Node, count_for
 from pullet_workers.registry import Registry
@@ -27,8 +26,6 @@ from pullet_workers.spec import PoolSpec, Scale
 from pullet_workers.vitals import Vitals
 
 log = logging.getLogger("pullet.pool")
-
-T = TypeVar("T")
 
 RECONCILE_S = 1.0
 
@@ -53,85 +50,56 @@ class Controller:
         self._noted: dict[str, str | int] = {}
         self._upset = ""
         self._stopping = self._orphaned = False
-        self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Condition()
         self._looked = asyncio.Event()  # set when something has changed since the last look
-        self._calls: set[Future[Any]] = set()
-        self._gate = threading.Lock()
-        self._over = False
-        self._thread = threading.Thread(target=self._run, name="pullet-controller", daemon=True)
+        self._thread = LoopThread("pullet-controller", self._main, self._after, self._ended)
 
     def start(self) -> None:
         self._thread.start()
 
     def join(self, owner: str) -> bool:
         """Count one more owner; False when the pool is ending."""
-        joined: bool = self._call(self._join(owner))
+        joined: bool = self._thread.call(self._join(owner))
         return joined
 
     def leave(self, owner: str, drain_s: float) -> bool:
         """One owner less. True when it was the last one: the pool has ended, unless it is detached."""
-        last: bool = self._call(self._part(owner, drain_s))
+        last: bool = self._thread.call(self._part(owner, drain_s))
         if last:
             self.stop(drain_s)
         return last
 
     def wait_ready(self) -> None:
         """Until one worker is ready, or none is wanted. Raises `EngineFailed` when an engine could not be built."""
-        self._call(self._await_ready())
+        self._thread.call(self._await_ready())
 
     def status(self) -> dict[str, Any]:
         """Numbers of the pool, and a record for each worker: name, state, and what the worker says of itself."""
-        found: dict[str, Any] = self._call(self._status())
+        found: dict[str, Any] = self._thread.call(self._status())
         return found
 
     def scale(self, scale: Scale) -> None:
         """Have another number of workers from now on."""
-        self._call(self._rescale(scale))
+        self._thread.call(self._rescale(scale))
 
     def restart(self) -> None:
         """Replace all workers, one after the other, each by a warm one. Ends when the last old one has left."""
-        self._call(self._restart())
+        self._thread.call(self._restart())
 
     def stop(self, drain_s: float) -> None:
         """Let each worker finish its jobs for `drain_s` seconds and end it, then the loop."""
         self._drain_s = drain_s
         with contextlib.suppress(PoolMissing):
-            self._call(self._ask_to_stop())
+            self._thread.call(self._ask_to_stop())
         self._thread.join()
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it on the loop. Raises `PoolMissing` when the loop ends before it does."""
-        with self._gate:
-            if self._over:
-                work.close()
-                raise self._ended()
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-            self._calls.add(future)
-        try:
-            return future.result()
-        except CancelledError:
-            raise self._ended() from None
-        finally:
-            self._calls.discard(future)
 
     def _ended(self) -> PoolMissing:
         return PoolMissing(f"the pool of queue {self._spec.queue.name!r} has ended", queue=self._spec.queue.name)
 
     # -- the loop
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._main())
-        finally:  # nobody may wait for a loop that has ended, however it did
-            with self._gate:
-                self._over = True
-                for call in list(self._calls):
-                    call.cancel()
-            self._loop.run_until_complete(_cancel_all())
-            self._loop.close()
-            self._registry.close()
+    def _after(self) -> None:
+        self._registry.close()
         if self._orphaned:
             self._on_over()
 
@@ -201,8 +169,8 @@ class Controller:
         self._looked.clear()
 
     async def _wait_for_job(self, since: Survey) -> bool | None:
-        waiting = self._loop.create_task(asyncio.to_thread(self._registry.wait_for_job, since, RECONCILE_S))
-        looked = self._loop.create_task(self._looked.wait())
+        waiting = self._thread.loop.create_task(asyncio.to_thread(self._registry.wait_for_job, since, RECONCILE_S))
+        looked = self._thread.loop.create_task(self._looked.wait())
         await asyncio.wait({waiting, looked}, return_when=asyncio.FIRST_COMPLETED)
         looked.cancel()
         while not waiting.done():  # one that has not begun to wait cannot be interrupted yet
@@ -348,14 +316,6 @@ class Controller:
             self._set_scale(scale)
         except (KeyError, TypeError, ValueError) as error:  # anybody may have written or removed them
             log.warning("no notes of the pool", extra={"queue": self._spec.queue.name, "error": repr(error)})
-
-
-async def _cancel_all() -> None:
-    """End what still runs on the loop."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _ask(member: Member) -> dict[str, Any]:
