@@ -283,6 +283,7 @@ class Story(RuleBasedStateMachine):
         assert model.accepted.isdisjoint(set(model.scribe.tombstones()) - model.read)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # a run takes seconds; a failure is made short and readable for up to five minutes
 def test_every_accepted_job_ends_once_whatever_happens(link: Link) -> None:
     run_state_machine_as_test(

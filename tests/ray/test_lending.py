@@ -151,6 +151,7 @@ def cpus(local_ray: None) -> float:
     return total
 
 
+@pytest.mark.slow
 def test_a_long_wait_lends_the_cpu_and_ends_within_milliseconds(cpus: float) -> None:
     @ray.remote(num_cpus=1)
     def task() -> list[tuple[float, float, int]]:

@@ -50,6 +50,7 @@ def test_more_and_fewer_workers(queue: Queue, address: Address) -> None:
         assert wait_until(lambda: len(pool.workers()) == 1)
 
 
+@pytest.mark.slow
 def test_a_restart_replaces_every_worker_and_runs_no_job_again(queue: Queue, address: Address) -> None:
     with Pool(Echo, workers=2, queue=queue, redis=address) as pool:
         assert wait_until(lambda: ready(pool) == 2, 30)
@@ -148,6 +149,7 @@ def drive(cluster: Any, queue: Queue, address: Address, how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["exits", "shutdown"])
 def test_a_pool_ends_with_its_driver(cluster: Any, queue: Queue, address: Address, how: str) -> None:
     pid = drive(cluster, queue, address, how)

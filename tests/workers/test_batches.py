@@ -231,16 +231,14 @@ def test_what_was_taken_behind_a_long_batch_is_given_back(queue: Queue, address:
     with running(queue, address, Plain, name="one"), calling(queue, address, Plain) as client:
         for future in [client.submit(Plain.slow, n) for n in range(16)]:
             future.result(10)
-        held = [client.submit(Plain.hold, n) for n in range(4)]
-        assert wait_until(lambda: Plain.calls[-1] == [0, 1, 2, 3] or [0] in Plain.calls[-4:])
-        first = Plain
+        held = client.submit(Plain.hold, 0)  # one: of several the second worker might hold some too
+        assert wait_until(lambda: Plain.calls[-1] == [0])
         others = [client.submit(Plain.one, n) for n in range(20)]
-        go = first.go
+        go = Plain.go
         with running(queue, address, Plain, name="two"):
             assert [future.result(10) for future in others] == list(range(20))
-            Plain.go.set()
             go.set()
-            assert [future.result(10) for future in held] == list(range(4))
+            assert held.result(10) == 0
 
 
 @KINDS

@@ -174,6 +174,7 @@ def test_a_paused_queue_takes_nothing_until_it_is_resumed(quick: Queue, address:
         assert [future.result(10) for future in futures] == list(range(20))
 
 
+@pytest.mark.slow
 def test_an_idle_worker_hears_of_a_pause_in_two_seconds_and_of_its_end_in_a_beat(
     queue: Queue, address: Address
 ) -> None:

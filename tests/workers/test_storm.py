@@ -66,6 +66,7 @@ def test_an_idle_worker_gets_no_suspect_from_the_read_that_it_waits_in(
     assert kit.calls == ["other", "suspect"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_jobs_go_on_while_suspects_kill_worker_after_worker(quick: Queue, address: Address, link: Link) -> None:
     quick = dataclasses.replace(quick, limits=Limits(max_crashes=2))

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs `main` on a loop, then `after` in the same thread. When the loop has ended, calls raise what `ended` makes."""
+    """Runs `main` on a loop, then `after` in the same thread. When the loop is over, calls raise what `ended` makes."""
 
     def __init__(
         self,
