@@ -37,6 +37,8 @@ class Glance:
     """The place of the letter of each dead job."""
     storm: int
     """Suspects that killed their workers not long ago."""
+    workers: int
+    """Those that are registered, the dead that nobody has found included."""
     mail: list[str]
     """The jobs whose replies were sent to the inboxes."""
 
@@ -62,6 +64,7 @@ def glance(
         ("XRANGE", keys.fixed("dead"), "-", "+"),
         ("HGETALL", keys.fixed("buried")),
         ("GET", keys.fixed("storm")),
+        ("HLEN", keys.fixed("workers")),
         ("MGET", "-", *(keys.reply(job) for job in jobs)),
         *(("PTTL", keys.blob(job)) for job in jobs),
         *(("XRANGE", keys.inbox(client), "-", "+") for client in clients),
@@ -70,7 +73,7 @@ def glance(
     groups = {lane: _receive_rows(link) for lane in lanes}
     existing, homes = link.receive(), link.receive()[1:]
     parked, delayed = link.receive(), link.receive()
-    letters, buried, storm = link.receive(), link.receive(), link.receive()
+    letters, buried, storm, workers = link.receive(), link.receive(), link.receive(), link.receive()
     replies = link.receive()[1:]
     lifetimes = [link.receive() for _ in jobs]
     boxes = [link.receive() for _ in clients]
@@ -87,6 +90,7 @@ def glance(
         letters={place.decode(): flat[1].decode() for place, flat in letters},
         buried={job.decode(): place.decode() for job, place in zip(buried[::2], buried[1::2], strict=True)},
         storm=int(storm.split()[0]) if storm else 0,
+        workers=workers,
         mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b"open"],
     )
 
