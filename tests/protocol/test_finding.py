@@ -142,3 +142,15 @@ def test_a_watch_with_nonsense_is_refused(scribe: Scribe) -> None:
         with pytest.raises(ServerError, match="PULLET watch"):
             scribe.link.run(watch(scribe.queue, "job", client))
     assert "watched" not in scribe.names()
+
+
+def test_a_job_that_waits_or_runs_at_a_place_is_found(scribe: Scribe) -> None:
+    worker = scribe.worker("w", place="here")
+    first = scribe.caller().one(key="game")
+    worker.finish(worker.take_one())
+    waiting = scribe.caller().one(key="game")
+    assert scribe.where(waiting) == ["at:here"], "else this shows nothing"
+    assert look(scribe, waiting)[0] == Found("lane", attempt=1)
+    worker.take_one()
+    assert look(scribe, waiting)[0] == Found("lane", consumer=worker.name, attempt=1)
+    assert look(scribe, first)[0].where == "reply"

@@ -281,3 +281,16 @@ def test_it_costs_the_same_however_much_waits(scribe: Scribe) -> None:
     assert look(scribe).waiting == 100_002
     assert best_s() < 3 * few + 0.001
     scribe.link.execute("UNLINK", *scribe.queue.keys.lanes)
+
+
+def test_jobs_at_a_place_are_counted(scribe: Scribe) -> None:
+    worker = scribe.worker("w", place="here")
+    scribe.caller().one(key="game")
+    worker.finish(worker.take_one())
+    scribe.caller().submit(*(a_job(key="game") for _ in range(3)))
+    assert scribe.link.execute("XLEN", scribe.queue.keys.at("here")) == 3, "else this shows nothing"
+    assert counts(scribe) == (3, 0)
+    worker.take_one()
+    assert counts(scribe) == (2, 1)
+    assert look(scribe).jobs == {worker.name: 1}
+    assert look(scribe).oldest_s < 60

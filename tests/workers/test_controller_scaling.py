@@ -289,3 +289,18 @@ def test_a_worker_of_a_name_that_is_taken_gets_another(spec: PoolSpec, monkeypat
     with controlling(pool(spec, 3), cluster) as controller:
         assert all_ready(controller, 3)
         assert len({worker.name for worker in cluster.started}) == 3
+
+
+def test_places_in_a_group_that_are_taken_are_known_after_a_crash_of_the_controller(spec: PoolSpec) -> None:
+    places = dataclasses.replace(pool(spec, 3), worker=WorkerOptions(scheduling_strategy=["first", "second", "third"]))
+    before = FakeCluster()
+    with controlling(places, before) as controller:
+        assert all_ready(controller, 3)
+        names = {worker.target.bundle: worker.name for worker in before.alive}
+    cluster = FakeCluster()
+    cluster.existing = [FakeWorker(names[0]), FakeWorker(names[2])]
+    for worker in cluster.existing:
+        worker.get_ready()
+    with controlling(places, cluster) as controller:
+        assert all_ready(controller, 3)
+        assert [worker.target.bundle for worker in cluster.started] == [1]
