@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,8 @@ class Group(Mapping[str, Pool[Any]]):
             move = group["searcher"].submit(Searcher.move, board).result()
 
     `strategy` is that of Ray's placement groups: "STRICT_PACK" puts each replica on one node, "PACK" does if it can.
-    A replica without room waits, where an autoscaler sees it; when its node dies it is placed anew, as a whole.
+    A replica without room waits, where an autoscaler sees it; what is lost with a node is placed anew, which is the
+    whole replica where that was on one node.
     The queue of a part is `<name>.<part>`. Closing the group, or leaving its `with` block, closes its pools.
     """
 
@@ -98,9 +100,13 @@ class Group(Mapping[str, Pool[Any]]):
         self.close(wait=error is None)
 
     def close(self, wait: bool = True) -> None:
-        """Close the pools, those that use others first; see `Pool.close`."""
-        for pool in reversed(self._pools.values()):
-            pool.close(wait)
+        """Order: the pools, those that use others first (see `Pool.close`), their places, then Ray if it is ours."""
+        with contextlib.ExitStack() as ends:  # the last one first, and all of them also when one fails
+            ends.callback(self._let_go)
+            for pool in self._pools.values():
+                ends.callback(pool.close, wait)
+
+    def _let_go(self) -> None:
         if ray.is_initialized():
             for place in self._places:
                 remove_placement_group(place)
