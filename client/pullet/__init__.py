@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pullet.future import Future
     from pullet.handle import JobHandle
     from pullet.mapping import MapOptions
-    from pullet.options import Options
+    from pullet.options import Options, OptionWords, defaults
     from pullet.resolve import RemoteTraceback, register_error
     from pullet.results import Results
     from pullet.stream import Stream
@@ -72,6 +72,7 @@ __all__ = [
     "Limits",
     "MapOptions",
     "NameRefused",
+    "OptionWords",
     "Options",
     "PoolMissing",
     "Prefetch",
@@ -95,6 +96,7 @@ __all__ = [
     "WorkerLost",
     "batch",
     "connect",
+    "defaults",
     "register_error",
 ]
 
@@ -105,12 +107,14 @@ _AT_FIRST_USE = {
     "Future": "pullet.future",
     "JobHandle": "pullet.handle",
     "MapOptions": "pullet.mapping",
+    "OptionWords": "pullet.options",
     "Options": "pullet.options",
     "RemoteTraceback": "pullet.resolve",
     "Results": "pullet.results",
     "Stream": "pullet.stream",
     "batch": "pullet.batching",
     "connect": "pullet.connecting",
+    "defaults": "pullet.options",
     "register_error": "pullet.resolve",
 }
 

@@ -15,8 +15,8 @@ from pullet.future import Future
 from pullet.handle import JobHandle
 from pullet.html import table
 from pullet.mapping import MapOptions, map_calls
-from pullet.method import Methods
-from pullet.options import DEFAULT, Options
+from pullet.method import Method, Methods
+from pullet.options import Options, OptionWords, choose
 from pullet.results import Results
 from pullet.stream import Stream
 from pullet_broker.address import Address
@@ -44,12 +44,17 @@ class Client(Executor, Generic[E]):
     `concurrent.futures.Executor` whose functions are the methods of its engine.
     """
 
-    def __init__(self, engine: Any, queue: Queue, address: Address) -> None:
+    def __init__(self, engine: Any, queue: Queue, address: Address, defaults: OptionWords | None = None) -> None:
         self._engine, self._queue, self._address = engine, queue, address
         self._methods = Methods(engine)
-        self._options = DEFAULT
+        self._give(defaults or OptionWords())
         self._core = Core(queue, address)
         self._shared = False
+
+    def _give(self, options: OptionWords) -> None:
+        choose(options)  # raises for what makes no sense
+        self._given = options
+        self._chosen: dict[str, Options] = {}  # method -> its options
 
     @property
     def queue(self) -> str:
@@ -79,7 +84,7 @@ class Client(Executor, Generic[E]):
         found = self._methods.find(method)
         found.check(args, kwargs)
         payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
-        return self._core.submit(found.name, payload, self._options, found.build)
+        return self._core.submit(found.name, payload, self._options_of(found), found.build)
 
     @overload
     def stream(
@@ -104,7 +109,7 @@ class Client(Executor, Generic[E]):
         found = self._methods.find(method)
         found.check(args, kwargs)
         payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
-        return self._core.stream(found.name, payload, self._options, found.build_item)
+        return self._core.stream(found.name, payload, self._options_of(found), found.build_item)
 
     @overload  # type: ignore[override]
     def map(
@@ -148,12 +153,18 @@ class Client(Executor, Generic[E]):
         """Any job of this queue by its id, whoever submitted it: its state, its result. Asks nothing yet."""
         return JobHandle(self._core, self._queue, job_id)
 
-    def options(self, **options: Any) -> Self:
+    def options(self, **options: Unpack[OptionWords]) -> Self:
         """The same client with other options for the jobs submitted through it; see `pullet.Options`."""
         other = object.__new__(type(self))  # not copy.copy: that would go through __reduce__ to another core
         other.__dict__.update(self.__dict__)
-        other._options = Options(**{**vars(self._options), **options})
+        other._give({**self._given, **options})
         return other
+
+    def _options_of(self, method: Method) -> Options:
+        found = self._chosen.get(method.name)
+        if found is None:
+            found = self._chosen[method.name] = choose(method.defaults, self._given)
+        return found
 
     @property
     def dead(self) -> DeadLetters:
@@ -215,7 +226,7 @@ class Client(Executor, Generic[E]):
     def __reduce__(self) -> tuple[Any, ...]:
         there = bridge.installed()
         reopen = there.reopen if there else connect_again
-        return reopen, (self._engine, self._queue, self._address, self._options)
+        return reopen, (self._engine, self._queue, self._address, self._given)
 
     def __repr__(self) -> str:
         return f"<pullet.{type(self).__name__} of {self._queue.name!r} at {self._address}>"
@@ -231,11 +242,12 @@ class Client(Executor, Generic[E]):
         return table(f"pullet.{type(self).__name__}", rows)
 
 
-def connect_again(engine: Any, queue: Queue, address: Address, options: Options) -> Client[Any]:
+def connect_again(engine: Any, queue: Queue, address: Address, options: OptionWords) -> Client[Any]:
     """A client in the process that unpickles it: all of one queue share a core."""
     client: Client[Any] = Client.__new__(Client)
-    client._engine, client._queue, client._address, client._options = engine, queue, address, options
+    client._engine, client._queue, client._address = engine, queue, address
     client._methods = Methods(engine)
+    client._give(options)
     client._shared = True
     client._core = shared_core(queue, address)
     return client

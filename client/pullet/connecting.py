@@ -8,6 +8,7 @@ import warnings
 from typing import Any, TypeVar
 
 from pullet.client import Client
+from pullet.options import OptionWords
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
 from pullet_broker.settings import Queue
@@ -16,13 +17,18 @@ E = TypeVar("E")
 
 
 def connect(
-    engine: type[E] | None, redis: str | Address | None = None, *, queue: str | Queue | None = None
+    engine: type[E] | None,
+    redis: str | Address | None = None,
+    *,
+    queue: str | Queue | None = None,
+    defaults: OptionWords | None = None,
 ) -> Client[E]:
     """A client of the queue of `engine`. Starts nothing and needs no Ray.
 
     `redis` is a URL (`redis://`, `rediss://`, `unix://`); without it the environment's `PULLET_REDIS` is used.
     `queue` is the engine's class name in lower case unless given. `engine` may be None where the class is not at
-    hand: name the queue, and submit methods by name.
+    hand: name the queue, and submit methods by name. `defaults` are the options of the jobs of this client, as in
+    `defaults={"retries": 2}`: see `pullet.defaults`.
 
     Raises `ServerUnavailable` when nothing answers, `ServerRefused` for a server that cannot be used: a wrong
     password, older than 7.0, or one that may evict jobs. Warns when nothing is persisted.
@@ -33,7 +39,7 @@ def connect(
     settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
     for warning in inspect_server(address):
         warnings.warn(warning, RuntimeWarning, stacklevel=2)
-    return Client(engine, settings, address)
+    return Client(engine, settings, address, defaults)
 
 
 def find_address(redis: str | Address | None) -> Address:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pullet.batching import batch_of
+from pullet.options import OptionWords, defaults_of
 from pullet_broker.annotated import item_builder, result_builder
 from pullet_broker.errors import UnknownMethod
 
@@ -41,7 +42,8 @@ class Methods:
                 f"{getattr(method, '__qualname__', method)} is no method of {self.engine.__name__}: use its own queue",
                 method=name,
             )
-        return Method(name, bound if isinstance(own, (staticmethod, classmethod)) else functools.partial(bound, None))
+        free = isinstance(own, (staticmethod, classmethod))
+        return Method(name, bound if free else functools.partial(bound, None), defaults_of(self.engine, bound))
 
     def _offered(self) -> str:
         names = [name for name in dir(self.engine) if not name.startswith("_") and callable(getattr(self.engine, name))]
@@ -51,8 +53,10 @@ class Methods:
 class Method:
     """One method by name, with its signature where the class is at hand."""
 
-    def __init__(self, name: str, function: Callable[..., Any] | None) -> None:
+    def __init__(self, name: str, function: Callable[..., Any] | None, defaults: OptionWords | None = None) -> None:
         self.name = name
+        self.defaults = defaults or OptionWords()
+        """The options of its jobs, as the class says."""
         plain = _unbound(function) if function is not None else None
         self.build = result_builder(plain, of_item=batch_of(plain) is not None) if plain is not None else None
         """Makes the result what the method's annotation says, from plain data; None where nothing is to be made."""

@@ -1,14 +1,41 @@
-"""What `Client.options` sets: how the next jobs are treated."""
+"""What `Client.options` sets: how the next jobs are treated, and where that may be said beforehand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullet.retrying import check_types, pack_opts
 from pullet_broker.errors import YEAR_S
 from pullet_broker.job import Job, lane_of
 from pullet_broker.keys import check_length
 from pullet_broker.parts import Buffer
+
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict, Unpack
+else:
+    from typing import TypedDict
+
+T = TypeVar("T")
+Error = type[BaseException] | str
+
+MARK = "__pullet_options__"
+
+
+class OptionWords(TypedDict, total=False):
+    """The keyword arguments that set options: the fields of `Options`, which says what each of them means."""
+
+    priority: int
+    retries: int
+    retry_on: tuple[Error, ...]
+    no_retry_on: tuple[Error, ...]
+    backoff: float | None
+    expires: float | None
+    delay: float
+    key: str | None
+    keep: float | bool
+    when_full: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +46,9 @@ class Options:
     """Above 0: before all others; below 0: after them."""
     retries: int = 0
     """How often a job that raised is run again. A worker that died does not count."""
-    retry_on: tuple[type[BaseException] | str, ...] = ()
+    retry_on: tuple[Error, ...] = ()
     """Run it again only after these, or classes derived from them; a name has its module, as in "shop.errors.Busy"."""
-    no_retry_on: tuple[type[BaseException] | str, ...] = ()
+    no_retry_on: tuple[Error, ...] = ()
     """Never after these, whatever `retry_on` says."""
     backoff: float | None = None
     """The first retry comes at a random moment within this time (1 s when None), each further one within twice the time
@@ -75,6 +102,43 @@ def _check_seconds(name: str, seconds: float | None) -> None:
 
 
 DEFAULT = Options()
+
+
+def defaults(**options: Unpack[OptionWords]) -> Callable[[T], T]:
+    """The options of every job of an engine, or of one of its methods, unless the caller says otherwise.
+
+        @pullet.defaults(retries=2)
+        class Chess:
+            @pullet.defaults(expires=60)
+            def eval(self, fen: str) -> int: ...
+
+    What is said nearer to the call counts more: `client.options`, `connect(defaults=)` and `Pool(defaults=)`, the
+    method, the class, its bases. It counts where the class is at hand, so not for methods that are submitted by name
+    to a queue of an unknown engine.
+    """
+    Options(**options)  # refuses what makes no sense while the line that says it is being read
+
+    def mark(target: T) -> T:
+        setattr(target, MARK, options)
+        return target
+
+    return mark
+
+
+def defaults_of(engine: type, method: Any) -> OptionWords:
+    """What an engine and its method say of their jobs."""
+    found: dict[str, Any] = {}
+    for cls in reversed(engine.__mro__):
+        found |= vars(cls).get(MARK, {})
+    return OptionWords(**(found | getattr(method, MARK, {})))  # type: ignore[typeddict-item]
+
+
+def choose(*layers: Mapping[str, Any]) -> Options:
+    """The options that result; what a later one says counts."""
+    given: dict[str, Any] = {}
+    for layer in layers:
+        given |= layer
+    return Options(**given) if given else DEFAULT
 
 
 def _milliseconds(seconds: float) -> int:

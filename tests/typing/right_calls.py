@@ -97,8 +97,28 @@ def executing(client: pullet.Client[Chess]) -> None:
     assert_type([future.result() for future in concurrent.futures.as_completed(futures)], list[int])
 
 
+@pullet.defaults(retries=2)
+class Careful:
+    @pullet.defaults(expires=60, priority=1)
+    def eval(self, fen: str, depth: int = 12) -> int:
+        return len(fen) * depth
+
+    @pullet.batch()
+    @pullet.defaults(delay=1.5)
+    def score(self, fens: list[str]) -> list[float]:
+        return [0.0 for _ in fens]
+
+
+def said_beforehand(client: pullet.Client[Careful]) -> None:
+    assert_type(Careful(), Careful)
+    assert_type(client.submit(Careful.eval, "fen", depth=3), pullet.Future[int])
+    assert_type(client.submit(Careful.score, "fen"), pullet.Future[float])
+    assert_type(client.options(retries=3, retry_on=(TimeoutError, "shop.Busy")), pullet.Client[Careful])
+
+
 def connecting() -> None:
     assert_type(pullet.connect(Chess, "redis://host/0"), pullet.Client[Chess])
+    assert_type(pullet.connect(Chess, defaults={"expires": 60, "when_full": "wait"}), pullet.Client[Chess])
 
 
 def pools() -> None:
@@ -106,8 +126,9 @@ def pools() -> None:
         assert_type(pool, Pool[Chess])
         assert_type(pool.submit(Chess.eval, "fen"), pullet.Future[int])
         clients(pool)
-    with Pool(partial(Chess, "/opt/stockfish")) as pool:
+    with Pool(partial(Chess, "/opt/stockfish"), defaults={"retries": 1}) as pool:
         assert_type(pool, Pool[Chess])
+        assert_type(pool.options(key="game-17"), Pool[Chess])
 
 
 def testing() -> None:

@@ -23,6 +23,10 @@ class Chess:
     def lines(self, fen: str) -> Iterator[str]:
         yield fen
 
+    @pullet.defaults(retris=3)  # type: ignore[call-arg]
+    def careful(self) -> int:
+        return 1
+
 
 class Other:
     def eval(self, text: str) -> int:
@@ -41,3 +45,7 @@ def wrong(client: pullet.Client[Chess]) -> None:
     client.stream(Chess.eval, "fen")  # type: ignore[call-overload]
     client.submit(Chess.score, 3)  # type: ignore[call-overload]
     client.submit(Chess.score, ["a", "b"])  # type: ignore[call-overload]
+    client.submit(Chess.lines, "fen", 3)  # type: ignore[call-overload]
+    client.options(retris=3)  # type: ignore[call-arg]
+    client.options(retries="many")  # type: ignore[arg-type]
+    pullet.connect(Chess, defaults={"retris": 3})  # type: ignore[arg-type]

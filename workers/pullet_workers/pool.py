@@ -13,6 +13,7 @@ import ray
 
 from pullet import Client
 from pullet.connecting import queue_name
+from pullet.options import OptionWords
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PoolMissing, ServerRefused
@@ -48,7 +49,8 @@ class Pool(Client[E]):
 
     `engine` is a class, a `functools.partial` of one, or "module:Class"; it is built once in each worker.
     `workers` is a number; (min, max) for a pool that follows its backlog; or "per-node", "per-cpu", "per-gpu".
-    The other arguments say what each worker takes and where it runs: see `WorkerOptions`.
+    `defaults` are the options of the jobs that this pool's handle submits: see `pullet.defaults`. The other arguments
+    say what each worker takes and where it runs: see `WorkerOptions`.
 
     Several programs that open a pool of the same queue on one Ray cluster share it: it ends with the last of them, or
     with none where it is `detached`. A pool pickles to its client half: the process that opens it needs no Ray.
@@ -68,6 +70,7 @@ class Pool(Client[E]):
         queue: str | Queue | None = None,
         redis: str | Address | None = None,
         detached: bool = False,
+        defaults: OptionWords | None = None,
         **worker: Unpack[WorkerKeywords],
     ) -> None:
         scale, options = Scale.of(workers), WorkerOptions(**worker)
@@ -86,7 +89,7 @@ class Pool(Client[E]):
                 private_server=self._server is not None,
             )
             self._owner = spec.owner
-            self._open(engine, KeeperHandle.start(spec))
+            self._open(engine, KeeperHandle.start(spec), defaults)
             self._pool.wait_ready()
         except BaseException:
             self._take_down(0.0)
@@ -169,10 +172,12 @@ class Pool(Client[E]):
         self._owner = None
         self._owns_ray = False
 
-    def _open(self, engine: Callable[..., E] | str | None, keeper: KeeperHandle) -> None:
+    def _open(
+        self, engine: Callable[..., E] | str | None, keeper: KeeperHandle, defaults: OptionWords | None = None
+    ) -> None:
         self._keeper = keeper
         spec = keeper.spec
-        Client.__init__(self, None if isinstance(engine, str) else engine, spec.queue, spec.address)
+        Client.__init__(self, None if isinstance(engine, str) else engine, spec.queue, spec.address, defaults)
         atexit.register(self.close, wait=False)
 
     def _find_server(self, redis: str | Address | None, queue: str, detached: bool) -> Address:

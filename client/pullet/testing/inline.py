@@ -13,7 +13,7 @@ from pullet.client import Client
 from pullet.connecting import queue_name
 from pullet.future import Future
 from pullet.method import Methods
-from pullet.options import DEFAULT, Options
+from pullet.options import Options, OptionWords
 from pullet.resolve import resolve
 from pullet.retrying import names_of
 from pullet_broker.annotated import Arguments
@@ -46,12 +46,14 @@ class InlinePool(Client[E]):
     thread with their caller.
     """
 
-    def __init__(self, engine: Callable[[], E], *, queue: str | Queue | None = None) -> None:
+    def __init__(
+        self, engine: Callable[[], E], *, queue: str | Queue | None = None, defaults: OptionWords | None = None
+    ) -> None:
         self._engine = engine
         self._queue = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
         self._address: Any = "this process"
         self._methods = Methods(engine)
-        self._options = DEFAULT
+        self._give(defaults or OptionWords())
         self._shared = False
         self._core: Any = InlineCore(engine(), self._queue)
 
