@@ -26,12 +26,17 @@ def inspect_server(address: Address) -> list[str]:
     """Connect once and judge the server: warnings about one that can be used, or `ServerRefused`."""
     link = Link(address, "pullet:inspect", timeout_s=5)
     try:
-        link.execute("PING")
-        info = parse_info(_ask(link, "INFO").decode(errors="replace"))
-        save = _ask(link, "CONFIG", "GET", "save")
+        return judge(ask_facts(link))
     finally:
         link.close()
-    return judge(read_facts(info, save[1].decode() if save else None))
+
+
+def ask_facts(link: Link) -> ServerFacts:
+    """What the server says of itself. Raises `ServerRefused` where this account may do nothing at all."""
+    link.execute("PING")
+    info = parse_info(_ask(link, "INFO").decode(errors="replace"))
+    save = _ask(link, "CONFIG", "GET", "save")
+    return read_facts(info, save[1].decode() if save else None)
 
 
 def _ask(link: Link, *command: str) -> Any:
@@ -47,7 +52,8 @@ class ServerFacts:
     """What a server says of itself; None is unknown.
 
     `version` is Valkey's own on Valkey, which reports 7.2.4 as its `redis_version`. `maxmemory` is in bytes, 0 is no
-    limit.
+    limit; so is `memory`, which is in use. `writes_ok` is False when the last write to the append-only file, or the
+    last snapshot, has failed.
     """
 
     kind: Kind | None = None
@@ -55,6 +61,11 @@ class ServerFacts:
     eviction: str | None = None
     persistence: Persistence | None = None
     maxmemory: int | None = None
+    memory: int | None = None
+    writes_ok: bool | None = None
+    role: str | None = None
+    clients: int | None = None
+    uptime_s: int | None = None
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -64,7 +75,7 @@ def parse_info(text: str) -> dict[str, str]:
 
 
 def read_facts(info: Mapping[str, str], save: str | None = None) -> ServerFacts:
-    """The facts in the sections server, memory and persistence of INFO.
+    """The facts in INFO.
 
     `save` is what `CONFIG GET save` answered, None when it was not asked or was refused. INFO shows whether there is
     an append-only file, but not the save points: without `save`, a server that has saved a snapshot since it started
@@ -76,6 +87,11 @@ def read_facts(info: Mapping[str, str], save: str | None = None) -> ServerFacts:
         eviction=info.get("maxmemory_policy"),
         persistence=_persistence(info, save),
         maxmemory=_number(info.get("maxmemory")),
+        memory=_number(info.get("used_memory")),
+        writes_ok=_writes_ok(info),
+        role=info.get("role"),
+        clients=_number(info.get("connected_clients")),
+        uptime_s=_number(info.get("uptime_in_seconds")),
     )
 
 
@@ -98,6 +114,11 @@ def _persistence(info: Mapping[str, str], save: str | None) -> Persistence | Non
     if save is not None:
         return "rdb" if save.strip() else "none"
     return "rdb" if _number(info.get("rdb_saves")) else None
+
+
+def _writes_ok(info: Mapping[str, str]) -> bool | None:
+    last = [info[name] for name in ("aof_last_write_status", "rdb_last_bgsave_status") if name in info]
+    return all(status == "ok" for status in last) if last else None
 
 
 def _number(text: str | None) -> int | None:

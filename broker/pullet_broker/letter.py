@@ -104,7 +104,6 @@ def read_letter(place: bytes, flat: Sequence[bytes], fetch: Callable[[str], byte
     text = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
     job, died_ms = text.get("id", ""), whole(place.partition(b"-")[0], 0)
     crashes, error_type, error, traceback = _read_error(fields)
-    attempts = text.get("errors", "").splitlines()
     return DeadLetter(
         id=job,
         method=text.get("method", ""),
@@ -119,7 +118,7 @@ def read_letter(place: bytes, flat: Sequence[bytes], fetch: Callable[[str], byte
         error_type=error_type,
         error=error,
         traceback=traceback,
-        errors=tuple(_read_attempt(line) for line in attempts),
+        errors=read_attempts(text.get("errors", "")),
         cursor=place.decode(),
         payload=None if b"blob" in fields else fields.get(b"args", b""),
         fetch=fetch,
@@ -145,6 +144,11 @@ def _read_options(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def read_attempts(text: str) -> tuple[FailedAttempt, ...]:
+    """From the field `errors` of a job, which has a line for each."""
+    return tuple(_read_attempt(line) for line in text.split("\n") if line)
 
 
 def _read_attempt(line: str) -> FailedAttempt:

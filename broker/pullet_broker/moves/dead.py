@@ -63,6 +63,11 @@ def letters_after(queue: Queue, cursor: str, last: str = "+") -> tuple[Arg, ...]
     return ("XRANGE", queue.keys.fixed("dead"), f"({cursor}" if cursor else "-", last, "COUNT", PAGE)
 
 
+def letters_before(queue: Queue, cursor: str, count: int = PAGE) -> tuple[Arg, ...]:
+    """The next letters before a place, the newest first; "" begins with the newest."""
+    return ("XREVRANGE", queue.keys.fixed("dead"), f"({cursor}" if cursor else "+", "-", "COUNT", count)
+
+
 def newest_letter(queue: Queue) -> tuple[Arg, ...]:
     return ("XREVRANGE", queue.keys.fixed("dead"), "+", "-", "COUNT", 1)
 

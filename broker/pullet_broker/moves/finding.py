@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pullet_broker.scripting import Call, fixed_keys, load
@@ -27,6 +27,9 @@ class Found:
     lane: int = 0
     start: str = ""
     """more: where to go on."""
+    stream: str = field(default="", compare=False)
+    """lane: the key of the stream in which the job's entry lies."""
+    entry: str = field(default="", compare=False)
 
 
 def find(queue: Queue, job: str, since: str, lane: int = 1, start: str | None = None) -> Call[Found]:
@@ -60,7 +63,7 @@ def _read(raw: Any) -> Found:
     if where == "PARKED":
         return Found("parked", attempt=_whole(rest[0]))
     if where == "LANE":
-        return Found("lane", consumer=rest[0], attempt=_whole(rest[1]))
+        return Found("lane", consumer=rest[0], attempt=_whole(rest[1]), stream=rest[2], entry=rest[3])
     if where == "MORE":
         return Found("more", lane=int(rest[0]), start=rest[1])
     return Found("nowhere")

@@ -4,8 +4,8 @@
 --          lane: its number, those of the places after the common ones; from: an entry's id there, where to look first;
 --          since: the same in the lanes behind it
 -- RETURNS  {where, ...}
---          REPLY head, the first line of its reply | PARKED attempt | LANE consumer attempt, consumer '' while it waits
---          MORE lane from | NOWHERE
+--          REPLY head, the first line of its reply | PARKED attempt | MORE lane from | NOWHERE
+--          LANE consumer attempt key entry: consumer '' while it waits; key: of the stream that holds the entry
 -- USES     entry
 -- OOM      allow
 -- ATOMIC   a job that moves from lane to lane must not be passed over between two looks
@@ -27,7 +27,7 @@ while lanes[number] do
   for _, entry in ipairs(found) do
     if field(entry[2], 'id') == arg.job then
       local pending = redis.pcall('XPENDING', lane, 'workers', entry[1], entry[1], 1)
-      return {'LANE', pending[1] and pending[1][2] or '', field(entry[2], 'attempt') or '1'}
+      return {'LANE', pending[1] and pending[1][2] or '', field(entry[2], 'attempt') or '1', lane, entry[1]}
     end
   end
   if #found == most then return {'MORE', tostring(number), found[most][1]} end
