@@ -29,8 +29,9 @@ missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tic
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
-stats            hash    counters                                      cycle, fail, reap  stays
-config           hash    schema, paused, backlog, keyed                submit, beat       stays
+stats            hash    counters                                      whoever counts     stays
+events           stream  how attempts ended, while somebody watches    whoever settles    TTL 1 h, capped
+config           hash    schema, paused, backlog, keyed, watched       submit, beat, ...  stays
 pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 

@@ -278,7 +278,10 @@ def workers_and_keys(known: Known) -> dict[str, Line]:
         "HGETALL workers": Line({BUSY: RECORDS[BUSY], SILENT: RECORDS[SILENT]}),
         "HGETALL beats": Line({BUSY: f"{BEATS}", SILENT: "1"}),
         "HGETALL missed": Line({BUSY: f"0 {BEATS}", SILENT: f"{BEATS - 1} 1"}),
-        "HGETALL stats": Line({"done": "1", "dead": "1", "retried": "1", "recovered": "1", "given_back": "1"}),
+        "HGETALL stats": Line(
+            {"submitted": "14", "done": "1", "error": "1"}
+            | {"dead": "1", "retried": "1", "recovered": "1", "given_back": "1"}
+        ),
         "HGETALL config": Line({"schema": str(SCHEMA), "keyed": "1"}),
         "--scan --pattern *": Line(key_names(known)),
     }

@@ -207,7 +207,9 @@ def test_another_schema_is_refused_and_nothing_is_stored(scribe: Scribe) -> None
 def test_an_error_in_mid_batch_keeps_the_mark_of_what_is_in(scribe: Scribe) -> None:
     """Otherwise the repeat of the batch would double it."""
     base = scribe.key("")
-    open_keys = [f"~{base}{name}" for name in ("jobs*", "client:*", "inbox:*", "config", "delayed", "parked", "places")]
+    open_keys = [
+        f"~{base}{name}" for name in ("jobs*", "client:*", "inbox:*", "config", "stats", "delayed", "parked", "places")
+    ]
     scribe.link.execute("ACL", "SETUSER", "noblobs", "reset", "on", ">pw", "+@all", *open_keys)
     narrow = Link(Address(scribe.link.address.url.replace("unix://", "unix://noblobs:pw@")), "narrow")
     caller = Caller(narrow, with_limits(scribe, blob_over_bytes=10).queue)

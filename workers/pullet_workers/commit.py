@@ -14,13 +14,16 @@ from pullet_workers.hand import Finished
 from pullet_workers.retrying import note, retry_after_ms
 
 
-def finish(entry: Entry, done: Done) -> Finished | None:
-    """What becomes of an attempt: its outcome, or another try where the options allow one. None: it is not ours."""
+def finish(entry: Entry, done: Done, event: str = "") -> Finished | None:
+    """What becomes of an attempt: its outcome, or another try where the options allow one. None: it is not ours.
+
+    `event` is what to tell whoever watches.
+    """
     if done.reply is None:
         return None
     if done.error is None or done.failure is None:
-        return Finished(Outcome(entry, done.reply))
-    outcome = Outcome(entry, done.reply, note(done.failure))
+        return Finished(Outcome(entry, done.reply, event=event))
+    outcome = Outcome(entry, done.reply, note(done.failure), event)
     return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
 
 

@@ -207,7 +207,8 @@ class ConcurrentLoop:
     # -- any thread
 
     def _ended(self, ended: Sequence[tuple[Entry, Done]], on_loop: bool) -> None:
-        finished = [finish(entry, done) for entry, done in ended]
+        tell, many = self._report.witness.tell, len(ended)
+        finished = [finish(entry, done, tell(entry, done, many)) for entry, done in ended]
         with self._changed:
             for one, (entry, done) in zip(finished, ended, strict=True):
                 self._hand.finish(entry, one)

@@ -17,7 +17,10 @@ log = logging.getLogger("pullet.worker")
 
 
 class Heart:
-    """Beats under whatever name the worker has now, as long as `alive` says that its runner works."""
+    """Beats under whatever name the worker has now, as long as `alive` says that its runner works.
+
+    `heed` hears with each beat whether somebody watches: see `Beaten.watched_us`.
+    """
 
     def __init__(
         self,
@@ -26,8 +29,10 @@ class Heart:
         consumer: Callable[[], str | None],
         record: Callable[[], str],
         alive: Callable[[], bool] = lambda: True,
+        heed: Callable[[int], None] = lambda watched_us: None,
     ) -> None:
         self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
+        self._heed = heed
         self._link = Link(address, f"pullet:{queue.name}:beat")
         self._number = 0
         self._told: tuple[str, str] | None = None
@@ -68,6 +73,7 @@ class Heart:
         beaten = self._link.run(beat(self._queue, consumer, self._number, news))
         if beaten.standing is Standing.OK:
             self._told = (consumer, record)
+            self._heed(beaten.watched_us)
             tend(self._link, self._queue, consumer, beaten)
 
 

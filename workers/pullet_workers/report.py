@@ -11,6 +11,7 @@ from typing import Any
 
 from pullet_broker.job import Entry
 from pullet_workers.engine import Done
+from pullet_workers.witness import Witness
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Report:
     """When that job was started, on the monotonic clock of the worker's host."""
 
     def __post_init__(self) -> None:
+        self.witness = Witness()
         self._started: dict[int, tuple[Entry, float]] = {}  # by identity, the oldest first
 
     def started(self, entry: Entry) -> None:

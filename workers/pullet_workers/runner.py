@@ -80,7 +80,12 @@ class Runner:
         self._emitter = Emitter(queue, address, lambda: self._consumer.label)
         self._work: Work | None = None
         self._heart = Heart(
-            queue, address, lambda: self.consumer, lambda: record.text(self.report), lambda: self._thread.is_alive()
+            queue,
+            address,
+            lambda: self.consumer,
+            lambda: record.text(self.report),
+            lambda: self._thread.is_alive(),
+            self.report.witness.heed,
         )
         self._backoff = Backoff(most_s=queue.lease.seconds / 3)
         self._stopping, self._ended, self._given_up = threading.Event(), threading.Event(), threading.Event()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from pullet_broker.events import join_lines
 from pullet_broker.job import Entry, read_entry
 from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
@@ -46,6 +47,8 @@ class Outcome:
     reply: bytes | Parts
     note: str = ""
     """What was raised, in one short line: kept for the dead letter."""
+    event: str = ""
+    """How it went, for whoever watches: see `pullet_broker.events`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def cycle(
         yields=int(yields),
         high_first=int(high_first),
         home_ms=queue.affinity.home_ms,
+        events=join_lines([outcome.event for outcome in outcomes]),
         **settling(queue),
     )
     for outcome in outcomes:
@@ -112,6 +116,7 @@ def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int |
         delay_ms=retry_after_ms or 0,
         error=outcome.reply,
         note=outcome.note,
+        events=outcome.event,
         **burying(queue),
         **settling(queue),
     )

@@ -24,6 +24,8 @@ class Beaten:
     """Delayed jobs are due: promote."""
     spill: list[str]
     """Places where jobs wait too long, or where nobody works any more: spill each."""
+    watched_us: int = 0
+    """The server's time in microseconds while somebody wants to hear how jobs end, else 0."""
 
 
 def beat(
@@ -47,8 +49,9 @@ def beat(
 
 
 def _read_beaten(raw: Any) -> Beaten:
-    standing, dead, due, spill = raw
-    return Beaten(Standing(standing), [name.decode() for name in dead], bool(due), [name.decode() for name in spill])
+    standing, dead, due, spill, watched_us = raw
+    silent, places = [name.decode() for name in dead], [name.decode() for name in spill]
+    return Beaten(Standing(standing), silent, bool(due), places, watched_us)
 
 
 @dataclass(frozen=True, slots=True)

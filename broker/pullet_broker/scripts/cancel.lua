@@ -1,8 +1,8 @@
 -- cancel: ask that a job does not run. A parked one ends here; any other at the next hand that touches it.
--- KEYS     cancelled watched delayed parked
+-- KEYS     config cancelled watched stats events delayed parked
 -- ARGV     job reply inbox blob inline ttl
 -- RETURNS  CANCELLED | DONE | ASKED
--- USES     entry settle
+-- USES     entry events settle
 -- OOM      allow
 -- ATOMIC   a parked job must not be promoted while it is cancelled. An undelivered entry is never deleted: whoever
 --          takes, fails, reaps, gives back or promotes the job finds the tombstone; a finish that comes first wins

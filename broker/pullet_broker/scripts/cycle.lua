@@ -1,16 +1,17 @@
 -- cycle: commit what a worker has finished and take what it runs next.
--- KEYS     config workers cancelled watched stats storm LANES
--- ARGV     schema consumer want alone yields high_first home_ms reply inbox blob inline ttl ...
+-- KEYS     config workers cancelled watched stats events storm LANES
+-- ARGV     schema consumer want alone yields high_first home_ms events reply inbox blob inline ttl ...
 --          then for each outcome: lane entry id client ttl_ms large reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
 --          yields: 1 to take nothing while a suspect waits;
+--          events: a line for each outcome while somebody watches, else '';
 --          lane: 1 to 5, or 6 for that of the worker's place; ttl_ms 0: the default;
 --          large: 1 when the arguments are in a blob
 -- RETURNS  {status, fenced, entries, dropped, calm}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
 --          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more;
 --          calm: 0 in a storm, when suspects are taken by nobody but this script
--- USES     schema entry settle reissue settle_in storm
+-- USES     schema entry events settle reissue settle_in storm
 -- OOM      allow
 -- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
 local WIDTH = 7
@@ -25,19 +26,18 @@ for i = rest, #ARGV, WIDTH do
 end
 if not same_schema() then return {'SCHEMA', {}, {}, 0, 1} end
 
-local fenced, done = {}, 0
+local fenced = {}
 for i = rest, #ARGV, WIDTH do
   local lane = key.lane[tonumber(ARGV[i])]
   if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then
     local ttl = ARGV[i + 4] ~= '0' and ARGV[i + 4] or arg.ttl
     settle(lane, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ttl, ARGV[i + 6])
     if ARGV[i + 5] == '1' then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
-    done = done + 1
   else
     fenced[#fenced + 1] = (i - rest) / WIDTH + 1
   end
 end
-if done > 0 then redis.call('HINCRBY', key.stats, 'done', done) end
+if arg.events ~= '' then publish(arg.consumer, 'ended', arg.events, fenced) end
 
 local calm, may_take_suspect = true, true
 local function leave(status, entries, dropped)

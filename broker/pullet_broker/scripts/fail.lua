@@ -1,10 +1,10 @@
 -- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
--- KEYS     cancelled watched stats dead buried delayed parked LANES
--- ARGV     consumer lane entry retry delay_ms error note dead_letters dead_ms reply inbox blob inline ttl
+-- KEYS     config cancelled watched stats events dead buried delayed parked LANES
+-- ARGV     consumer lane entry retry delay_ms error note events dead_letters dead_ms reply inbox blob inline ttl
 --          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome;
---          note: type and text of what was raised, in short
+--          note: type and text of what was raised, in short; events: a line on it while somebody watches, else ''
 -- RETURNS  DEAD | PARKED | CANCELLED | FENCED
--- USES     entry settle reissue history letters bury
+-- USES     entry events settle reissue history letters bury
 -- OOM      allow
 -- ATOMIC   the old attempt must end in the same step in which the next one begins
 local lane, delay = key.lane[whole(arg.lane)], whole(arg.delay_ms)
@@ -16,7 +16,11 @@ if redis.call('XACK', lane, 'workers', arg.entry) == 0 or not flat then return '
 
 local id = field(flat, 'id') or ''
 local errors = remembered(flat, arg.consumer, 'raised ' .. arg.note)
+local function tell_of_it(what)
+  if arg.events ~= '' then publish(arg.consumer, what, arg.events) end
+end
 if arg.retry ~= '1' then
+  tell_of_it('ended')
   bury(flat, arg.entry, arg.consumer, arg.error, errors)
   settle(lane, arg.entry, id, field(flat, 'client'), field(flat, 'ttl'), arg.error)
   post()
@@ -27,6 +31,7 @@ if is_cancelled(id) then
   post()
   return 'CANCELLED'
 end
+tell_of_it('again')
 local function more(name, from) return (whole(field(flat, name)) or from) + 1 end
 local again = changed(flat, arg.entry, {attempt = more('attempt', 1), raised = more('raised', 0), errors = errors})
 if delay > 0 then

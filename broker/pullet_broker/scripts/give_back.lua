@@ -1,9 +1,9 @@
 -- give_back: return jobs that were taken but not started, so that another worker has them at once.
--- KEYS     cancelled watched stats LANES
+-- KEYS     config cancelled watched stats events LANES
 -- ARGV     consumer spill_ms reply inbox blob inline ttl ...
 --          then for each job: lane entry      (at most 100)
 -- RETURNS  how many were issued again
--- USES     entry settle reissue
+-- USES     entry events settle reissue
 -- OOM      allow
 -- ATOMIC   the job must be in exactly one live entry. A suspect stays one; the others go where they are read first
 -- A job with a key returns to its place, unless it was first issued more than spill_ms ago: then anybody may run it.

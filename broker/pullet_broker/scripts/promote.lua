@@ -1,8 +1,8 @@
 -- promote: issue the delayed jobs that are due.
--- KEYS     cancelled watched delayed parked LANES
+-- KEYS     config cancelled watched stats events delayed parked LANES
 -- ARGV     consumer most reply inbox blob inline ttl
 -- RETURNS  how many were issued
--- USES     entry settle reissue
+-- USES     entry events settle reissue
 -- OOM      allow
 -- ATOMIC   two ticks at once must not issue one job twice
 if not (positive(arg.most) and can_settle()) then

@@ -1,9 +1,9 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     workers cancelled watched stats dead buried storm places LANES
+-- KEYS     config workers cancelled watched stats events dead buried storm places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
--- USES     entry settle reissue history letters bury storm place
+-- USES     entry events settle reissue history letters bury storm place
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
 local most, max_crashes, blame = positive(arg.most), positive(arg.max_crashes), arg.blame == '1'
@@ -12,25 +12,26 @@ if not (most and max_crashes and can_settle() and can_bury()) then
 end
 redis.call('HDEL', key.workers, arg.consumer)
 
-local issued, buried, left, poisoned = 0, 0, most, false
-local function recover(lane, entry, flat)
+local issued, buried, left, poisoned, again = 0, 0, most, false, {}
+local function recover(lane, entry, flat, held_ms)
   local was_suspect = lane == key.lane[2]
   local crashes = (whole(field(flat, 'crashes')) or 0) + (blame and 1 or 0)
   poisoned = poisoned or (blame and was_suspect)
   if is_cancelled(field(flat, 'id') or '') then
-    settle_as('cancelled', lane, entry, flat, arg.consumer)
+    settle_as('cancelled', lane, entry, flat, arg.consumer, held_ms)
     return
   end
   local errors = remembered(flat, arg.consumer, blame and 'crashed' or 'lost')
   if crashes >= max_crashes then
     bury(flat, entry, arg.consumer, 'crashed ' .. crashes .. ' ' .. arg.consumer .. ' 0\n', errors)
-    settle_as('crashed', lane, entry, flat, arg.consumer)
+    settle_as('crashed', lane, entry, flat, arg.consumer, held_ms)
     buried = buried + 1
     return
   end
   local changes = {attempt = (whole(field(flat, 'attempt')) or 1) + 1, crashes = crashes, errors = errors}
   reissue(key.lane[(blame or was_suspect) and 2 or 1], flat, entry, changes)
   redis.call('XDEL', lane, entry)
+  again[#again + 1] = line_of(flat, entry, blame and 'crashed' or 'lost', arg.consumer, held_ms)
   issued = issued + 1
 end
 
@@ -39,11 +40,12 @@ for _, lane in ipairs(all_lanes()) do
   if pending.err then pending = {} end
   for _, row in ipairs(pending) do
     local flat = read_entry(lane, row[1])
-    if redis.call('XACK', lane, 'workers', row[1]) == 1 and flat then recover(lane, row[1], flat) end
+    if redis.call('XACK', lane, 'workers', row[1]) == 1 and flat then recover(lane, row[1], flat, row[3]) end
     left = left - 1
   end
 end
 if poisoned then blow() end
+if #again > 0 and is_watched() then publish(arg.consumer, 'again', table.concat(again, '\n')) end
 if issued > 0 then redis.call('HINCRBY', key.stats, 'recovered', issued) end
 post()
 return {issued, buried, left > 0 and 0 or 1}

@@ -1,8 +1,8 @@
 -- spill: give the jobs that wait too long at a place to all workers, and all its jobs when nobody works there any more.
--- KEYS     workers places cancelled watched stats LANES
+-- KEYS     config workers places cancelled watched stats events LANES
 -- ARGV     consumer place spill_ms most reply inbox blob inline ttl
 -- RETURNS  how many it took from the place: `most` when there may be more
--- USES     entry settle reissue place
+-- USES     entry events settle reissue place
 -- OOM      allow
 -- ATOMIC   an entry that nobody has taken is never deleted: a helper takes it, and ends as a consumer in the same step
 -- The jobs go to the lane of their priority, behind what waits there: a key may cost spill_ms, but never gains a turn.

@@ -1,5 +1,5 @@
 -- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
--- KEYS     config delayed parked client inbox places LANES
+-- KEYS     config stats delayed parked client inbox places LANES
 -- ARGV     schema me link first count client_ms home_ms backlog blob ...
 --          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key
 --          me: the client's id; link: how often it has connected; first: number of the first job;
@@ -39,8 +39,10 @@ if redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0 then
   redis.call('XADD', key.inbox, '*', 'open', arg.me)
   redis.call('PEXPIRE', key.inbox, arg.client_ms)
 end
+local accepted = 0
 local function leave(status, backlog, limit)
   redis.call('SET', key.client, mark .. ' ' .. link, 'PX', arg.client_ms)
+  if accepted > 0 then redis.pcall('HINCRBY', key.stats, 'submitted', accepted) end
   return {status, mark, new_inbox, backlog or 0, limit or 0}
 end
 if count == 0 then return leave('OK') end
@@ -90,7 +92,7 @@ for n = 0, count - 1 do
         leave('OK')
         return redis.error_reply(type(problem) == 'table' and problem.err or tostring(problem))
       end
-      backlog = backlog + 1
+      backlog, accepted = backlog + 1, accepted + 1
     end
     mark = number
   end

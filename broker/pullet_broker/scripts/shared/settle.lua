@@ -1,6 +1,7 @@
--- settle: write the one outcome of a job. Needs key.cancelled, key.watched, arg.reply, arg.inbox, arg.blob, arg.inline, arg.ttl.
+-- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.stats, arg.reply, arg.inbox, arg.blob,
+-- arg.inline, arg.ttl, and events.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
-local mail, gone = {}, {}
+local mail, gone, counts, told, teller = {}, {}, {}, {}, '-'
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
 local tombs = redis.call('EXISTS', key.cancelled) == 1
 local watched = redis.call('EXISTS', key.watched) == 1
@@ -25,6 +26,8 @@ local function settle(lane, entry, job, client, ttl, reply)
     local ids = gone[lane]
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
   end
+  local word = reply:match('^%a+') or 'unreadable'
+  counts[word] = (counts[word] or 0) + 1
   if tombs then redis.call('ZREM', key.cancelled, job) end
   tell(client, job, reply)
   if watched then
@@ -34,17 +37,21 @@ local function settle(lane, entry, job, client, ttl, reply)
 end
 
 -- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed.
-local function settle_as(word, lane, entry, flat, consumer)
+local function settle_as(word, lane, entry, flat, consumer, run_ms)
   local job = field(flat, 'id') or ''
   local head = word .. ' ' .. (whole(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
   settle(lane, entry, job, field(flat, 'client'), field(flat, 'ttl'), head)
   if word ~= 'crashed' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
+  teller = consumer
+  told[#told + 1] = line_of(flat, entry, word, consumer, run_ms or 0)
 end
 
--- Last step of every script that settles: delete the entries, then tell the clients. A client whose inbox is
+-- Last step of every script that settles: delete the entries, count, then tell the clients and whoever watches. A client whose inbox is
 -- gone, or was made something else, must not stop its neighbours: it finds its replies by their keys.
 local function post()
   for lane, ids in pairs(gone) do redis.call('XDEL', lane, unpack(ids)) end
+  for word, count in pairs(counts) do redis.pcall('HINCRBY', key.stats, word == 'ok' and 'done' or word, count) end
+  if #told > 0 and is_watched() then publish(teller, 'ended', table.concat(told, '\n')) end
   for client, box in pairs(mail) do
     redis.pcall('XADD', arg.inbox .. client, 'NOMKSTREAM', '*', unpack(box))
   end

@@ -1,0 +1,29 @@
+"""What a worker tells of the attempts that it has ended, while somebody wants to hear it."""
+
+from __future__ import annotations
+
+import time
+
+from pullet_broker.events import line
+from pullet_broker.job import Entry
+from pullet_workers.engine import Done
+
+
+class Witness:
+    """Knows whether somebody watches, and the server's clock; both as of the last beat."""
+
+    def __init__(self) -> None:
+        self._offset_us: int | None = None
+
+    def heed(self, watched_us: int) -> None:
+        """What a beat said: the server's time, or 0 when nobody watches."""
+        self._offset_us = watched_us - time.perf_counter_ns() // 1000 if watched_us else None
+
+    def tell(self, entry: Entry, done: Done, batch: int = 1) -> str:
+        """A line about an attempt that ended just now, or nothing."""
+        offset_us = self._offset_us
+        if offset_us is None or done.reply is None:
+            return ""
+        start = done.reply if isinstance(done.reply, bytes) else done.reply[0]
+        head = bytes(start[: start.find(b"\n")]).decode() if isinstance(start, bytes) else ""
+        return line(entry, head, offset_us + time.perf_counter_ns() // 1000, batch)
