@@ -16,9 +16,9 @@ demo: ## start a Redis, a local Ray and a pool of engines, and show them at work
 	@$(ENVIRONMENT) demo
 	@$(BIN)/pullet demo
 
-test: ## run the tests (ARGS="tests/unit -k name" runs some of them)
+test: ## run the tests (ARGS="tests/unit -k name" runs some of them, ARGS="-n 0" all in one process)
 	@$(ENVIRONMENT) dev
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 check: ## lint, format, types, and the compose file
 	@$(ENVIRONMENT) dev

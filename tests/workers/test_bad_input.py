@@ -50,7 +50,11 @@ def test_arguments_that_do_not_fit_are_seen_at_submit_or_by_the_worker(queue: Qu
     assert kit.calls == ["still here"]
 
 
-@pytest.mark.parametrize("value", [object(), [{"deep": {1, object}}], lambda: 1, "\udc80"], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), [{"deep": {1, object}}], lambda: 1, "\udc80"],
+    ids=["object", "a class in a set", "lambda", "half a character"],
+)
 def test_arguments_that_cannot_travel_raise_at_submit(queue: Queue, address: Address, value: Any) -> None:
     with running(queue, address) as worker, calling(queue, address) as client:
         with pytest.raises(EncodeError):

@@ -240,6 +240,7 @@ def test_a_task_of_the_engine_that_ends_the_loop_does_not_end_the_worker(queue: 
                 raise SystemExit
 
             self.task = asyncio.get_running_loop().create_task(leave())
+            self.task.add_done_callback(lambda task: task.exception())  # or asyncio complains of it when it goes
             await asyncio.sleep(0.01)
             return 1
 
