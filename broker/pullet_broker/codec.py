@@ -28,9 +28,9 @@ fixed place on the wire and so need no mark: use them for calls, since `decode` 
 as long. Each marked value (all but None, bool, small int, float, str, bytes, list, dict) costs some tenths of a
 microsecond a side, arrays 3 us.
 
-Both sides check the size in bytes first: a packed byte may become 70 bytes in memory (a list of empty lists).
-Tuples and ints have no keyed hashes in Python: a set or dict of tuples made to collide takes a second to build at
-150 KB and four times as long at each doubling. Keep the limit small where the writers are not trusted.
+Both sides check the size in bytes first: a packed byte may become 70 bytes in memory (a list of empty lists). Keys
+made to collide are refused. A value may also travel compressed (`compressed`) or, where both sides ask for that, as a
+pickle (`pickled`); see `Encoding`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ from typing import Any, NoReturn
 
 import msgpack
 
+from pullet_broker import compressed, pickled
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
-from pullet_broker.extensions import BUILDERS, Unsupported, lower
+from pullet_broker.extensions import BUILDERS, CROWD, Unsupported, check_hashes, lower
 from pullet_broker.models import is_model, plain
 from pullet_broker.parts import LARGE, Buffer
+from pullet_broker.settings import Encoding
 
 MAX = 8 * 1024 * 1024
 """The default limit of one encoded value, in bytes."""
@@ -53,61 +55,92 @@ DEPTH = 511
 """How deep the packer goes."""
 
 _TOO_DEEP = f"it is nested deeper than {DEPTH}, or contains itself"
+PLAIN = Encoding()
+_SAME_EITHER_WAY = frozenset({type(None), bool, int, float, str, bytes})
 _CANNOT_ENCODE = (TypeError, ValueError, ArithmeticError, BufferError, RuntimeError)
-_CANNOT_DECODE = (*_CANNOT_ENCODE, LookupError, AssertionError, msgpack.UnpackException)
+_CANNOT_DECODE = (
+    *_CANNOT_ENCODE,
+    LookupError,
+    AssertionError,
+    MemoryError,
+    ImportError,
+    msgpack.UnpackException,
+)
 # The first byte of a mark, an extension with an empty payload. Where it is absent, so are marks.
 _EXT8 = 0xC7
 
 
-def encode(value: Any, *, limit: int = MAX, name: str = "value") -> Buffer:
+def encode(value: Any, *, limit: int = MAX, name: str = "value", how: Encoding = PLAIN) -> Buffer:
     """Pack one value. `name` is what errors call it: `result['board']`.
 
     Raises EncodeError, which says what cannot travel and where it sits, and TooLarge.
     """
+    pickles = how.codec == "pickle" and type(value) not in _SAME_EITHER_WAY
     try:
-        data = _pack(value)
+        data = _pack(pickled.lower(value, name) if pickles else value)
+    except EncodeError:
+        raise
     except _CANNOT_ENCODE as error:
         raise _refusal({name: value}, error) from None
-    if len(data) > limit:
-        raise _too_large(f"{name} encodes to", len(data), limit)
-    return data
+    return _fitted(data, limit, how, f"{name} encodes to", is_pickle=pickles)
 
 
-def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, limit: int = MAX) -> Buffer:
+def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, limit: int = MAX, how: Encoding = PLAIN) -> Buffer:
     """Pack the arguments of a call. Raises as `encode` does, with places such as `args[0]['board']`."""
+    pickles = how.codec == "pickle"
+    root = [[*args], kwargs]
     try:
-        data = _pack([[*args], kwargs])
+        data = _pack(pickled.lower(root, "the arguments") if pickles else root)
+    except EncodeError:
+        raise
     except _CANNOT_ENCODE as error:
         raise _refusal({"args": args, "kwargs": kwargs}, error) from None
-    if len(data) > limit:
-        raise _too_large("the arguments encode to", len(data), limit)
-    return data
+    return _fitted(data, limit, how, "the arguments encode to", is_pickle=pickles)
 
 
-def decode(data: bytes | memoryview, *, limit: int = MAX) -> Any:
-    """Unpack one value. Raises DecodeError for bytes that `encode` cannot have written, and TooLarge."""
+def decode(data: Buffer, *, limit: int = MAX, pickles: bool = False) -> Any:
+    """Unpack one value. `pickles`: read such too, which runs code of whoever wrote them.
+
+    Raises DecodeError for bytes that `encode` cannot have written, and TooLarge.
+    """
     if len(data) > limit:
         raise _too_large("the value has", len(data), limit)
     try:
         # To look through a view is slow, through what it is a view of is not.
         whole = data.obj if type(data) is memoryview and type(data.obj) is bytes else data
         if type(whole) is not bytes or _EXT8 in whole:
-            return _unpack_marked(data)
+            return _unpack_any(data, limit, pickles)
         return msgpack.unpackb(data, strict_map_key=False, timestamp=3, ext_hook=_unmarked)
+    except (TooLarge, DecodeError):
+        raise
     except _CANNOT_DECODE as error:
         # Two hundred characters: the text may quote what a stranger wrote.
         reason = f"{type(error).__name__}: {error}"[:200]
         raise DecodeError(f"{len(data)} bytes are not a value: {reason}", size=len(data)) from error
 
 
-def decode_call(data: bytes | memoryview, *, limit: int = MAX) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def decode_call(data: Buffer, *, limit: int = MAX, pickles: bool = False) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Unpack what `encode_call` packed. Raises as `decode` does."""
-    call = decode(data, limit=limit)
+    call = decode(data, limit=limit, pickles=pickles)
     if type(call) is list and len(call) == 2:
         args, kwargs = call
         if type(args) is list and type(kwargs) is dict and (not kwargs or all(type(key) is str for key in kwargs)):
             return (*args,), kwargs
     raise DecodeError(f"{len(data)} bytes are a value, but not the arguments of a call", size=len(data))
+
+
+def is_pickled(data: Buffer) -> bool:
+    """Was this written with `codec="pickle"`? Runs nothing."""
+    return data[:4] in (pickled.HEAD, compressed.PICKLED)
+
+
+def _fitted(data: Buffer, limit: int, how: Encoding, what: str, *, is_pickle: bool) -> Buffer:
+    """The limit counts what the other side unpacks to."""
+    if len(data) > limit:
+        raise _too_large(what, len(data), limit)
+    if how.compression is None or len(data) <= how.compress_over_bytes:
+        return data
+    return compressed.compress(data, how.compression, is_pickle=is_pickle)
 
 
 # A packer costs more to build than a small value costs to pack, and only one thread may use it at a time: so it is
@@ -132,12 +165,34 @@ def _pack(value: Any) -> Buffer:
     return data
 
 
+def _unpack_any(data: Buffer, limit: int, pickles: bool) -> Any:
+    """A value that may be marked, compressed or pickled as a whole. What is compressed is not compressed again."""
+    head = data[:4]
+    if head in (compressed.PLAIN, compressed.PICKLED):
+        data = compressed.expand(data, limit)
+        head = data[:4]
+    if head != pickled.HEAD:
+        return _unpack_marked(data)
+    if not pickles:
+        raise DecodeError(pickled.REFUSED, size=len(data))
+    return pickled.build(msgpack.unpackb(data))
+
+
 def _unpack_marked(data: Buffer) -> Any:
     reader = _Reader()
-    value = msgpack.unpackb(data, strict_map_key=False, timestamp=3, ext_hook=reader.mark, list_hook=reader.sequence)
+    hooks: dict[str, Any] = {"ext_hook": reader.mark, "list_hook": reader.sequence}
+    if len(data) > LARGE:  # it costs a microsecond a dict, and collisions in less harm nobody
+        hooks["object_pairs_hook"] = _build_dict
+    value = msgpack.unpackb(data, strict_map_key=False, timestamp=3, **hooks)
     if reader.open:
         raise ValueError("a mark outside the first place of an array")
     return value
+
+
+def _build_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    if len(pairs) > CROWD:
+        check_hashes([key for key, _ in pairs])
+    return dict(pairs)
 
 
 def _unmarked(code: int, payload: bytes) -> NoReturn:

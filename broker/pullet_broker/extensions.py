@@ -29,7 +29,7 @@ import math
 import pathlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -122,6 +122,24 @@ def _check_dtype(dtype: Any) -> None:
     # The bytes of a long double mean other numbers on other machines, under the same name.
     if dtype.kind not in "biufcmMSU" or dtype.char in "gG":
         raise Unsupported(f"dtype {dtype.name} does not travel; send numbers of 64 bits or fewer, dates or text")
+
+
+CROWD = 256
+"""So many keys may have any hashes."""
+
+
+def check_hashes(keys: Collection[Any]) -> None:
+    """Raises `ValueError` for keys made to collide: to put n of them into a set or dict takes n * n steps.
+
+    Python keys the hashes of text, bytes and dates only, so anybody can find numbers and tuples with equal ones.
+    """
+    if len(keys) > CROWD and 4 * len(set(map(hash, keys))) < len(keys):
+        raise ValueError(f"{len(keys)} keys of a set or dict share so few hashes that somebody must have chosen them")
+
+
+def _build_set(fields: list[Any]) -> set[Any]:
+    check_hashes(fields)
+    return set(fields)
 
 
 def _check(fields: list[Any], *types: type) -> list[Any]:
@@ -237,8 +255,8 @@ _LOWER_NUMPY = {("numpy", "ndarray"): _lower_array, ("numpy", "generic"): _lower
 # Every type by its code: what rebuilds it from its fields, which come from the wire and are not to be trusted.
 BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     1: tuple,
-    2: set,
-    3: frozenset,
+    2: _build_set,
+    3: lambda fields: frozenset(_build_set(fields)),
     4: lambda fields: int.from_bytes(_check(fields, bytes)[0], "big", signed=True),
     5: lambda fields: complex(*_check(fields, float, float)),
     6: _build_datetime,

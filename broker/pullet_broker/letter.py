@@ -17,6 +17,8 @@ from pullet_broker.errors import DecodeError, JobUnreadable, TooLarge
 from pullet_broker.job import whole
 from pullet_broker.reply import read_failure, read_reply
 
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
 CRASHED = "pullet.WorkerLost"
 """The error of a job whose workers died with it in hand."""
 
@@ -70,6 +72,8 @@ class DeadLetter:
     """The encoded arguments, or None when they lie beside the letter."""
     fetch: Callable[[str], bytes | None] = field(repr=False, compare=False)
     """Gets those of a job, by its id."""
+    read: Callable[[bytes], Call] = field(repr=False, compare=False)
+    """Decodes arguments."""
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -82,12 +86,12 @@ class DeadLetter:
         return self._call[1]
 
     @cached_property
-    def _call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _call(self) -> Call:
         payload = self.fetch(self.id) if self.payload is None else self.payload
         if payload is None:
             raise arguments_expired(self.id)
         try:
-            return decode_call(payload)
+            return self.read(payload)
         except (DecodeError, TooLarge) as error:
             raise JobUnreadable(f"the arguments of dead letter {self.id} cannot be read: {error}") from None
 
@@ -98,8 +102,13 @@ def arguments_expired(job: str) -> JobUnreadable:
     )
 
 
-def read_letter(place: bytes, flat: Sequence[bytes], fetch: Callable[[str], bytes | None]) -> DeadLetter:
-    """A letter from its entry; `fetch` gets the large arguments of a job."""
+def read_letter(
+    place: bytes,
+    flat: Sequence[bytes],
+    fetch: Callable[[str], bytes | None],
+    read: Callable[[bytes], Call] = decode_call,
+) -> DeadLetter:
+    """A letter from its entry; `fetch` gets the large arguments of a job, `read` decodes arguments."""
     fields = dict(zip(flat[::2], flat[1::2], strict=False))
     text = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
     job, died_ms = text.get("id", ""), whole(place.partition(b"-")[0], 0)
@@ -122,6 +131,7 @@ def read_letter(place: bytes, flat: Sequence[bytes], fetch: Callable[[str], byte
         cursor=place.decode(),
         payload=None if b"blob" in fields else fields.get(b"args", b""),
         fetch=fetch,
+        read=read,
     )
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, TypeAlias
 
+from pullet_broker.compressed import check_algorithm
 from pullet_broker.keys import Keys, check_length
+from pullet_broker.pickled import check_cloudpickle
+
+Codec: TypeAlias = Literal["msgpack", "pickle"]
 
 SCHEMA = 1
 """Major number of the wire format. Scripts refuse a queue that was made with another one."""
@@ -103,6 +108,31 @@ class Affinity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How this side writes values, and whether it reads pickles. Compressed or not, every side reads both."""
+
+    codec: Codec = "msgpack"
+    """"pickle": values of any class, for those who trust everybody who can write to the server; see `pickled`."""
+    compression: Literal["zlib", "zstd"] | None = None
+    """Of values above `compress_over_bytes`. `compressed` says when it pays."""
+    compress_over_bytes: int = 16 << 10
+
+    def __post_init__(self) -> None:
+        _one_of(self, "codec", ("msgpack", "pickle"))
+        _one_of(self, "compression", (None, "zlib", "zstd"))
+        if self.compress_over_bytes < 0:
+            raise ValueError(f"Encoding(compress_over_bytes={self.compress_over_bytes}): expected 0 or more")
+        if self.codec == "pickle":
+            check_cloudpickle()
+        if self.compression is not None:
+            check_algorithm(self.compression)
+
+    @property
+    def reads_pickles(self) -> bool:
+        return self.codec == "pickle"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Queue:
     """One queue: its name and the settings that client and workers of it share."""
 
@@ -112,6 +142,7 @@ class Queue:
     lease: Lease = field(default_factory=Lease)
     prefetch: Prefetch = field(default_factory=Prefetch)
     affinity: Affinity = field(default_factory=Affinity)
+    encoding: Encoding = field(default_factory=Encoding)
     place: str = ""
     """Where the worker is that uses these settings; empty for everybody else. See `at`."""
 
@@ -119,6 +150,12 @@ class Queue:
         Keys(self.name)
         if self.place:
             check_length("place", self.place)
+
+    @classmethod
+    def of(cls, given: str | Queue, codec: Codec | None) -> Queue:
+        """From what users write: a name or settings, and perhaps `codec=`."""
+        queue = given if isinstance(given, Queue) else cls(name=given)
+        return queue if codec is None else replace(queue, encoding=replace(queue.encoding, codec=codec))
 
     @cached_property
     def keys(self) -> Keys:
@@ -131,6 +168,12 @@ class Queue:
         than 128 bytes.
         """
         return replace(self, place=place)
+
+
+def _one_of(settings: object, name: str, known: tuple[str | None, ...]) -> None:
+    value = getattr(settings, name)
+    if value not in known:
+        raise ValueError(f"{type(settings).__name__}({name}={value!r}): expected one of {', '.join(map(repr, known))}")
 
 
 def _all_positive(settings: object) -> None:

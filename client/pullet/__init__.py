@@ -35,7 +35,7 @@ from pullet_broker.errors import (
     UnknownMethod,
     WorkerLost,
 )
-from pullet_broker.settings import Lease, Lifetimes, Limits, Prefetch, Queue
+from pullet_broker.settings import Encoding, Lease, Lifetimes, Limits, Prefetch, Queue
 
 if TYPE_CHECKING:
     from pullet.batching import batch
@@ -60,6 +60,7 @@ __all__ = [
     "DeadLetters",
     "DecodeError",
     "EncodeError",
+    "Encoding",
     "EngineFailed",
     "Future",
     "JobError",

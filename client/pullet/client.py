@@ -83,7 +83,7 @@ class Client(Executor, Generic[E]):
         """
         found = self._methods.find(method)
         found.check(args, kwargs)
-        payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
+        payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes, how=self._queue.encoding)
         return self._core.submit(found.name, payload, self._options_of(found), found.build)
 
     @overload
@@ -108,7 +108,7 @@ class Client(Executor, Generic[E]):
         """
         found = self._methods.find(method)
         found.check(args, kwargs)
-        payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes)
+        payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes, how=self._queue.encoding)
         return self._core.stream(found.name, payload, self._options_of(found), found.build_item)
 
     @overload  # type: ignore[override]

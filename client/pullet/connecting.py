@@ -11,7 +11,7 @@ from pullet.client import Client
 from pullet.options import OptionWords
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
-from pullet_broker.settings import Queue
+from pullet_broker.settings import Codec, Queue
 
 E = TypeVar("E")
 
@@ -22,13 +22,15 @@ def connect(
     *,
     queue: str | Queue | None = None,
     defaults: OptionWords | None = None,
+    codec: Codec | None = None,
 ) -> Client[E]:
     """A client of the queue of `engine`. Starts nothing and needs no Ray.
 
     `redis` is a URL (`redis://`, `rediss://`, `unix://`); without it the environment's `PULLET_REDIS` is used.
     `queue` is the engine's class name in lower case unless given. `engine` may be None where the class is not at
     hand: name the queue, and submit methods by name. `defaults` are the options of the jobs of this client, as in
-    `defaults={"retries": 2}`: see `pullet.defaults`.
+    `defaults={"retries": 2}`: see `pullet.defaults`. With `codec="pickle"`, here and at the pool, arguments and results
+    may be of any class; whoever can write to the server can then run code here.
 
     Raises `ServerUnavailable` when nothing answers, `ServerRefused` for a server that cannot be used: a wrong
     password, older than 7.0, or one that may evict jobs. Warns when nothing is persisted.
@@ -36,7 +38,7 @@ def connect(
     from pullet_broker.inspection import inspect_server  # not needed before somebody connects
 
     address = find_address(redis)
-    settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
+    settings = Queue.of(queue or queue_name(engine), codec)
     for warning in inspect_server(address):
         warnings.warn(warning, RuntimeWarning, stacklevel=2)
     return Client(engine, settings, address, defaults)

@@ -80,7 +80,7 @@ class Core:
         item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
         item.arrivals = arrivals
         self._put(item)
-        return Stream(future, arrivals, self._queue.limits, build)
+        return Stream(future, arrivals, self._queue, build)
 
     def _put(self, item: Pending) -> None:
         if not self._started:
@@ -200,7 +200,7 @@ class Core:
         for item, raw in zip(items, replies, strict=True):
             if raw is not None:
                 self._open.pop(item.future.job_id.encode(), None)
-                resolve(item.future, raw, self._queue.limits)
+                resolve(item.future, raw, self._queue)
             else:
                 self._reject(item, _lost(item.future.job_id))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from pullet_broker.address import Address
+from pullet_broker.codec import decode_call
 from pullet_broker.errors import QueueFull, SchemaMismatch
 from pullet_broker.letter import DeadLetter, arguments_expired, read_letter
 from pullet_broker.link import Link
@@ -120,7 +122,8 @@ class DeadLetters:
 
     def _read(self, entry: Any) -> DeadLetter:
         place, flat = entry
-        return read_letter(place, flat, self._fetch)
+        limit, pickles = self._queue.limits.args_bytes, self._queue.encoding.reads_pickles
+        return read_letter(place, flat, self._fetch, partial(decode_call, limit=limit, pickles=pickles))
 
     def _fetch(self, job: str) -> bytes | None:
         payload: bytes | None = self._execute("GET", self._queue.keys.blob(job))

@@ -199,7 +199,7 @@ class Receiver:
                 self._done.append(self._queue.keys.part(job.decode()))
         future = item.settle()
         future.accepted = True
-        resolve(future, raw, self._queue.limits)
+        resolve(future, raw, self._queue)
 
     def _look(self) -> None:
         again = self._link.opened > 0 and not self._link.is_open

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pullet.future import Future
-from pullet_broker.codec import decode
+from pullet_broker.codec import decode, is_pickled
 from pullet_broker.errors import (
     DecodeError,
     EncodeError,
@@ -26,7 +26,7 @@ from pullet_broker.errors import (
     WorkerLost,
 )
 from pullet_broker.reply import Failure, Reply, read_failure, read_reply
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Queue
 
 log = logging.getLogger("pullet.client")
 
@@ -57,14 +57,14 @@ def register_error(cls: type[Exception]) -> type[Exception]:
     return cls
 
 
-def resolve(future: Future[Any], raw: bytes, limits: Limits) -> None:
+def resolve(future: Future[Any], raw: bytes, queue: Queue) -> None:
     """Give a future its outcome. A future that was cancelled meanwhile stays cancelled."""
     try:
         reply = read_reply(raw)
         future.attempts, future.worker, future.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
         outcome = _OUTCOMES.get(reply.outcome, _unknown)
-        value, error = outcome(reply, future.job_id, limits)
-        if error is None and future.build is not None:
+        value, error = outcome(reply, future.job_id, queue)
+        if error is None and future.build is not None and not is_pickled(reply.payload):
             value = future.build(value)
     except (DecodeError, TooLarge) as bad:
         value, error = None, bad
@@ -82,11 +82,12 @@ def resolve(future: Future[Any], raw: bytes, limits: Limits) -> None:
 Outcome = tuple[Any, "BaseException | None"]
 
 
-def _ok(reply: Reply, job: str, limits: Limits) -> Outcome:
-    return decode(reply.payload, limit=limits.result_bytes), None
+def _ok(reply: Reply, job: str, queue: Queue) -> Outcome:
+    value = decode(reply.payload, limit=queue.limits.result_bytes, pickles=queue.encoding.reads_pickles)
+    return value, None
 
 
-def _error(reply: Reply, job: str, limits: Limits) -> Outcome:
+def _error(reply: Reply, job: str, queue: Queue) -> Outcome:
     note = f"worker {reply.worker}, attempt {reply.attempt}, job {job}"
     failure = read_failure(reply.payload)
     error = rebuild(failure)
@@ -98,16 +99,16 @@ def _error(reply: Reply, job: str, limits: Limits) -> Outcome:
     return None, error
 
 
-def _cancelled(reply: Reply, job: str, limits: Limits) -> Outcome:
+def _cancelled(reply: Reply, job: str, queue: Queue) -> Outcome:
     return None, concurrent.futures.CancelledError()
 
 
-def _expired(reply: Reply, job: str, limits: Limits) -> Outcome:
+def _expired(reply: Reply, job: str, queue: Queue) -> Outcome:
     again = " again" if reply.attempt > 1 else ""
     return None, JobExpired(f"job {job} waited longer than options(expires=) and was not run{again}", job=job)
 
 
-def _crashed(reply: Reply, job: str, limits: Limits) -> Outcome:
+def _crashed(reply: Reply, job: str, queue: Queue) -> Outcome:
     message = (
         f"job {job} is a dead letter: worker after worker died with it in hand, the last one was {reply.worker}; "
         "look for a crash of the process (memory, a C extension, os._exit) in the engine's method"
@@ -115,11 +116,11 @@ def _crashed(reply: Reply, job: str, limits: Limits) -> Outcome:
     return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
 
 
-def _unknown(reply: Reply, job: str, limits: Limits) -> Outcome:
+def _unknown(reply: Reply, job: str, queue: Queue) -> Outcome:
     return None, DecodeError(f"job {job} has an outcome {reply.outcome!r} that this release does not know; update it")
 
 
-_OUTCOMES: dict[str, Callable[[Reply, str, Limits], Outcome]] = {
+_OUTCOMES: dict[str, Callable[[Reply, str, Queue], Outcome]] = {
     "ok": _ok,
     "error": _error,
     "cancelled": _cancelled,

@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from pullet.arrivals import Arrivals
 from pullet.future import Future
-from pullet_broker.codec import decode
+from pullet_broker.codec import decode, is_pickled
 from pullet_broker.errors import JobLost
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Queue
 
 R = TypeVar("R")
 
@@ -25,11 +25,11 @@ class Stream(Generic[R]):
         self,
         future: Future[Any],
         arrivals: Arrivals,
-        limits: Limits,
+        queue: Queue,
         build: Callable[[Any], Any] | None = None,
     ) -> None:
         self.job_id = future.job_id
-        self._future, self._arrivals, self._limits, self._build = future, arrivals, limits, build
+        self._future, self._arrivals, self._queue, self._build = future, arrivals, queue, build
         self._closed = False
 
     def __iter__(self) -> Iterator[R]:
@@ -62,8 +62,9 @@ class Stream(Generic[R]):
         return f"<pullet.Stream {self.job_id} {self._arrivals.expected} items>"
 
     def _decoded(self, raw: bytes) -> R:
-        item = decode(raw, limit=self._limits.result_bytes)
-        return self._build(item) if self._build is not None else item  # type: ignore[no-any-return]
+        queue, build = self._queue, self._build
+        item = decode(raw, limit=queue.limits.result_bytes, pickles=queue.encoding.reads_pickles)
+        return item if build is None or is_pickled(raw) else build(item)  # type: ignore[no-any-return]
 
     def _end(self) -> None:
         if self._closed:

@@ -347,6 +347,30 @@ def test_hostile_bytes_raise_only_decode_error(data: bytes) -> None:
     assert len(str(caught.value)) < 300
 
 
+def colliding(count: int) -> list[Any]:
+    """Packed integers whose hashes are all the same."""
+    prime = 2**61 - 1  # Python's hash of an int is its rest to this
+    numbers = [(prime * number << 61).to_bytes(24, "big") for number in range(1, count + 1)]
+    return [[msgpack.ExtType(4, b""), number] for number in numbers]
+
+
+@pytest.mark.parametrize("code", [2, 3])
+def test_a_set_of_keys_made_to_collide_is_refused(code: int) -> None:
+    with pytest.raises(DecodeError, match="share so few hashes"):
+        decode(marked(code, *colliding(5000)))
+
+
+def test_a_dict_of_keys_made_to_collide_is_refused() -> None:
+    keys = [msgpack.packb(key) for key in colliding(5000)]
+    with pytest.raises(DecodeError, match="share so few hashes"):
+        decode(b"\xde" + len(keys).to_bytes(2, "big") + b"".join(key + b"\xc0" for key in keys))
+
+
+def test_large_sets_and_dicts_of_honest_keys_travel() -> None:
+    value = {(i, -i): {2**70 + i} for i in range(20_000)}
+    assert decode(encode([value, set(value)])) == [value, set(value)]
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=500, deadline=None)
 def test_random_bytes(data: bytes) -> None:

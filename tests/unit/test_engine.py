@@ -11,7 +11,7 @@ import pytest
 from pullet_broker.codec import encode_call
 from pullet_broker.job import Entry
 from pullet_broker.reply import read_reply
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Queue
 from pullet_workers.commit import finish
 from pullet_workers.emitter import Fenced, Halted
 from pullet_workers.engine import Done, Engine
@@ -49,7 +49,7 @@ def run(problem: Exception) -> tuple[Entry, Done]:
     Counter.closed = False
     entry = Entry(4, "1-0", "job", "count", encode_call((), {}), "", '{"stream":1}')
     flow: Any = Stopping(problem)
-    return entry, Engine(Counter(), "w", Limits(), lambda entry: flow).run(entry)
+    return entry, Engine(Counter(), "w", Queue(name="q"), lambda entry: flow).run(entry)
 
 
 def test_a_cancelled_generator_is_closed_and_ends_as_cancelled() -> None:

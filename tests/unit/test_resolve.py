@@ -24,14 +24,14 @@ from pullet_broker.errors import (
     WorkerLost,
 )
 from pullet_broker.reply import Failure, pack_failure, pack_reply
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Limits, Queue
 
-LIMITS = Limits(result_bytes=1000)
+QUEUE = Queue(name="q", limits=Limits(result_bytes=1000))
 
 
 def resolved(raw: bytes) -> Future[Any]:
     future: Future[Any] = Future("01job", lambda job: None)
-    resolve(future, raw, LIMITS)
+    resolve(future, raw, QUEUE)
     assert future.done()
     return future
 
@@ -147,7 +147,7 @@ def test_whatever_was_raised_an_awaiting_task_ends(name: str) -> None:
         future: Future[Any] = Future("01job", lambda job: None)
         waiting = asyncio.ensure_future(_outcome(future))
         await asyncio.sleep(0)
-        resolve(future, failed(f"builtins.{name}", 1), LIMITS)
+        resolve(future, failed(f"builtins.{name}", 1), QUEUE)
         return await asyncio.wait_for(waiting, 2)
 
     assert isinstance(asyncio.run(story()), Exception)
@@ -196,7 +196,7 @@ def test_a_future_that_was_cancelled_stays_cancelled() -> None:
     future: Future[Any] = Future("01job", lambda job: None)
     future.cancel()
     for raw in (pack_reply("ok", 1, "w", 1, encode(1)), failed("builtins.ValueError"), b"cancelled 1 - 0\n"):
-        resolve(future, raw, LIMITS)
+        resolve(future, raw, QUEUE)
     with pytest.raises(concurrent.futures.CancelledError):
         future.result(0)
 

@@ -15,7 +15,7 @@ from pullet.stream import Stream
 from pullet_broker.codec import encode
 from pullet_broker.errors import DecodeError, JobLost
 from pullet_broker.reply import pack_reply
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Queue
 
 
 class Kept:
@@ -25,7 +25,7 @@ class Kept:
         self.cancelled: list[str] = []
         self.future: Future[Any] = Future("job-1", self.cancelled.append)
         self.arrivals = Arrivals(self.future)
-        self.stream: Stream[Any] = Stream(self.future, self.arrivals, Limits())
+        self.stream: Stream[Any] = Stream(self.future, self.arrivals, Queue(name="q"))
 
     def feed(self, *items: int) -> None:
         for item in items:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 ARRAY = numpy.random.default_rng(1).random(2 << 20)
 SIZE = ARRAY.nbytes
 LIMIT = 2 * SIZE
-LIMITS = Limits(args_bytes=LIMIT, result_bytes=LIMIT)
+QUEUE = Queue(name="q", limits=Limits(args_bytes=LIMIT, result_bytes=LIMIT))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_an_array_in_a_result_is_copied_three_times(queue: Queue, link: Link) ->
     received, raw = copies(lambda: link.execute("GET", key))
     assert received < 1.1, "2: what the connection has read"
     future: Future[Any] = Future("job", lambda job: None)
-    resolved, _ = copies(lambda: resolve(future, raw, LIMITS))
+    resolved, _ = copies(lambda: resolve(future, raw, QUEUE))
     assert resolved < 1.1, "3: out of the packed value; the array is a view of that"
     assert (future.result() == ARRAY).all()
     assert not future.result().flags.owndata

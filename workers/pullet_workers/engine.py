@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from types import GeneratorType
 from typing import Any
 
 from pullet_broker.annotated import Arguments
-from pullet_broker.codec import decode_call, encode
+from pullet_broker.codec import decode_call, encode, is_pickled
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
 from pullet_broker.failure import describe as describe_error
 from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
-from pullet_broker.settings import Limits
+from pullet_broker.settings import Queue
 from pullet_workers.emitter import Fenced, Halted
-from pullet_workers.streaming import BadItem, OpenFlow, collect, collect_async
+from pullet_workers.streaming import BadItem, Encode, OpenFlow, collect, collect_async
 from pullet_workers.traits import traits_of
 
 _OURS = os.path.dirname(__file__) + os.sep
@@ -51,9 +51,10 @@ class Done:
 class Engine:
     """The engine of one worker. Called in the thread that it was built in, because engines may be bound to it."""
 
-    def __init__(self, built: Any, worker: str, limits: Limits, open_flow: OpenFlow) -> None:
+    def __init__(self, built: Any, worker: str, queue: Queue, open_flow: OpenFlow) -> None:
         self._engine = built
-        self._worker, self._limits, self._open_flow = worker, limits, open_flow
+        self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
+        self._encoding = queue.encoding
         self._methods: dict[str, Callable[..., Any]] = {}
         self._arguments: dict[str, Arguments] = {}
         self.traits = traits_of(type(built))
@@ -65,7 +66,7 @@ class Engine:
             method, args, kwargs = self.prepare(entry)
             value = method(*args, **kwargs)
             if entry.opts or type(value) is GeneratorType:
-                value = collect(entry, value, self._open_flow, self._limits.result_bytes)
+                value = collect(entry, value, self._open_flow, self._encode(entry))
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
             return self._raised(entry, error, time.perf_counter() - started)
         return self.returned(entry, value, time.perf_counter() - started)
@@ -78,7 +79,7 @@ class Engine:
             value = method(*args, **kwargs)
             if isinstance(value, Awaitable):
                 value = await value
-            value = await collect_async(entry, value, self._open_flow, self._limits.result_bytes)
+            value = await collect_async(entry, value, self._open_flow, self._encode(entry))
         except BaseException as error:  # also what an engine raises to end its own task
             return self._raised(entry, error, time.perf_counter() - started)
         return self.returned(entry, value, time.perf_counter() - started)
@@ -102,8 +103,10 @@ class Engine:
             raise stated("unreadable", f"job {entry.job or '?'} cannot be read: {entry.problem}")
         method = self._methods.get(entry.method) or self._find(entry.method)
         try:
-            args, kwargs = decode_call(entry.args, limit=self._limits.args_bytes)
-            args, kwargs = self._arguments[entry.method].build(args, kwargs)
+            pickles = self._encoding.reads_pickles
+            args, kwargs = decode_call(entry.args, limit=self._limits.args_bytes, pickles=pickles)
+            if not (pickles and is_pickled(entry.args)):  # those are what they were
+                args, kwargs = self._arguments[entry.method].build(args, kwargs)
         except (DecodeError, TooLarge) as error:
             message = f"the arguments of job {entry.job} cannot be read: {error}; submit jobs with pullet"
             raise stated("unreadable", message) from None
@@ -112,7 +115,7 @@ class Engine:
     def returned(self, entry: Entry, value: Any, run_s: float) -> Done:
         """The method returned, after `run_s` seconds."""
         try:
-            payload = encode(value, limit=self._limits.result_bytes, name="result")
+            payload = self._encode(entry)(value, name="result")
         except (EncodeError, TooLarge) as error:
             return self._unsendable(entry, error, "the result", run_s)
         return Done(self._pack("ok", entry, run_s, payload), None, run_s)
@@ -120,6 +123,13 @@ class Engine:
     def failed(self, entry: Entry, error: BaseException, failure: Failure, run_s: float) -> Done:
         """The method raised, or could not be called."""
         return Done(self._pack("error", entry, run_s, pack_failure(failure)), error, run_s, failure)
+
+    def _encode(self, entry: Entry) -> Encode:
+        """Only who sent a pickle gets one."""
+        how = self._encoding
+        if how.reads_pickles and not is_pickled(entry.args):
+            how = replace(how, codec="msgpack")
+        return partial(encode, limit=self._limits.result_bytes, how=how)
 
     def _raised(self, entry: Entry, error: BaseException, run_s: float) -> Done:
         if isinstance(error, BadJob):
@@ -185,5 +195,5 @@ def resolve_factory(factory: Factory | Pickled | str) -> Factory:
     if not isinstance(factory, str):
         return factory
     module, _, name = factory.partition(":")
-    found: Any = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    found: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     return found  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PoolMissing, ServerRefused
 from pullet_broker.inspection import inspect_server
-from pullet_broker.settings import Queue
+from pullet_broker.settings import Codec, Queue
 from pullet_workers.cluster import connect_to_ray
 from pullet_workers.keeper import KeeperHandle
 from pullet_workers.shipping import pack
@@ -52,6 +52,9 @@ class Pool(Client[E]):
     `defaults` are the options of the jobs that this pool's handle submits: see `pullet.defaults`. The other arguments
     say what each worker takes and where it runs: see `WorkerOptions`.
 
+    With `codec="pickle"` it also takes jobs of callers that said so too, and answers them alike: arguments and results
+    of any class, at the price that whoever can write to the server can run code in the workers.
+
     Several programs that open a pool of the same queue on one Ray cluster share it: it ends with the last of them, or
     with none where it is `detached`. A pool pickles to its client half: the process that opens it needs no Ray.
 
@@ -71,10 +74,11 @@ class Pool(Client[E]):
         redis: str | Address | None = None,
         detached: bool = False,
         defaults: OptionWords | None = None,
+        codec: Codec | None = None,
         **worker: Unpack[WorkerKeywords],
     ) -> None:
         scale, options = Scale.of(workers), WorkerOptions(**worker)
-        settings = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
+        settings = Queue.of(queue or queue_name(engine), codec)
         self._begin()
         try:
             self._owns_ray = connect_to_ray(options.num_cpus * (scale.most if scale.per is None else 1))

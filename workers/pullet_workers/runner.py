@@ -160,7 +160,7 @@ class Runner:
         traits = traits_of(known) if known else Traits()
 
         def build() -> Engine:
-            return Engine(factory(), self._name, self._queue.limits, self._emitter.open)
+            return Engine(factory(), self._name, self._queue, self._emitter.open)
 
         parts = (self._consumer, self._exchange, self._hand, self.report, self._stopping)
         if not traits.is_simple(self._concurrency):

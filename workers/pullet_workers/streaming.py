@@ -8,7 +8,6 @@ from contextlib import aclosing
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from pullet_broker.codec import encode
 from pullet_broker.errors import EncodeError, TooLarge
 from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer
@@ -25,19 +24,21 @@ class BadItem(Exception):
 
 
 OpenFlow = Callable[[Entry], Flow]
+Encode = Callable[..., Buffer]
+"""`encode` with the settings of the queue; takes the value, and the name that errors call it."""
 
 
-def collect(entry: Entry, value: Any, open_flow: OpenFlow, limit: int) -> Any:
+def collect(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode) -> Any:
     """The result of a job whose method returned `value`: the number of items where they were streamed."""
     if entry.opts and read_opts(entry.opts).stream:
-        return _send(_iterable(entry, value), open_flow(entry), limit)
+        return _send(_iterable(entry, value), open_flow(entry), encode)
     return list(value) if isinstance(value, GeneratorType) else value
 
 
-async def collect_async(entry: Entry, value: Any, open_flow: OpenFlow, limit: int) -> Any:
+async def collect_async(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode) -> Any:
     """The same on an event loop, for async generators too."""
     if entry.opts and read_opts(entry.opts).stream:
-        return await _send_async(_iterable(entry, value), open_flow(entry), limit)
+        return await _send_async(_iterable(entry, value), open_flow(entry), encode)
     if isinstance(value, AsyncGeneratorType):
         return [item async for item in value]
     return list(value) if isinstance(value, GeneratorType) else value
@@ -49,11 +50,11 @@ def _iterable(entry: Entry, value: Any) -> Any:
     raise TypeError(f"{entry.method} returned {type(value).__name__}, which cannot be streamed: submit it instead")
 
 
-def _send(values: Iterable[Any], flow: Flow, limit: int) -> int:
+def _send(values: Iterable[Any], flow: Flow, encode: Encode) -> int:
     """Whatever ends the generator, what it has yielded is stored before its outcome is."""
     try:
         for value in values:
-            room = flow.offer(_encoded(value, flow, limit))
+            room = flow.offer(_encoded(value, flow, encode))
             if room is not None:
                 room.result()
     finally:
@@ -63,11 +64,11 @@ def _send(values: Iterable[Any], flow: Flow, limit: int) -> int:
     return flow.count
 
 
-async def _send_async(values: Any, flow: Flow, limit: int) -> int:
+async def _send_async(values: Any, flow: Flow, encode: Encode) -> int:
     try:
         async with aclosing(_in_async(values)) as items:
             async for value in items:
-                room = flow.offer(_encoded(value, flow, limit))
+                room = flow.offer(_encoded(value, flow, encode))
                 if room is not None:
                     await asyncio.wrap_future(room)
     finally:
@@ -91,8 +92,8 @@ async def _in_async(values: Any) -> AsyncGenerator[Any, None]:
             values.close()
 
 
-def _encoded(value: Any, flow: Flow, limit: int) -> Buffer:
+def _encoded(value: Any, flow: Flow, encode: Encode) -> Buffer:
     try:
-        return encode(value, limit=limit, name=f"item[{flow.count}]")
+        return encode(value, name=f"item[{flow.count}]")
     except (EncodeError, TooLarge) as error:
         raise BadItem(error) from None

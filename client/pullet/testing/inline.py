@@ -17,14 +17,14 @@ from pullet.options import Options, OptionWords
 from pullet.resolve import resolve
 from pullet.retrying import names_of
 from pullet_broker.annotated import Arguments
-from pullet_broker.codec import decode_call, encode
+from pullet_broker.codec import decode_call, encode, is_pickled
 from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, TooLarge
 from pullet_broker.failure import describe
 from pullet_broker.job import new_job_id
 from pullet_broker.parts import Buffer
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.retrying import is_worth_a_retry
-from pullet_broker.settings import Limits, Queue
+from pullet_broker.settings import Codec, Queue
 
 if TYPE_CHECKING:
     from pullet.dead import DeadLetters
@@ -47,10 +47,15 @@ class InlinePool(Client[E]):
     """
 
     def __init__(
-        self, engine: Callable[[], E], *, queue: str | Queue | None = None, defaults: OptionWords | None = None
+        self,
+        engine: Callable[[], E],
+        *,
+        queue: str | Queue | None = None,
+        defaults: OptionWords | None = None,
+        codec: Codec | None = None,
     ) -> None:
         self._engine = engine
-        self._queue = queue if isinstance(queue, Queue) else Queue(name=queue or queue_name(engine))
+        self._queue = Queue.of(queue or queue_name(engine), codec)
         self._address: Any = "this process"
         self._methods = Methods(engine)
         self._give(defaults or OptionWords())
@@ -99,7 +104,7 @@ class InlineCore:
         future.build, future.accepted = build, True
         with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
             raw = self._run(method, payload, options)
-        resolve(future, raw, self._queue.limits)
+        resolve(future, raw, self._queue)
         if options.keep is not False:
             self._futures[future.job_id] = future
         return future
@@ -142,7 +147,7 @@ class InlineCore:
     def _attempt(self, name: str, payload: bytes, attempt: int) -> tuple[bytes, BaseException | None]:
         """The reply of one attempt, as a worker would commit it, and what the engine raised."""
         started = time.perf_counter()
-        outcome, encoded, error = run(self.engine, name, payload, self._queue.limits, self._await)
+        outcome, encoded, error = run(self.engine, name, payload, self._queue, self._await)
         run_us, failed = int((time.perf_counter() - started) * 1e6), outcome != "ok"
         self.done, self.failed = self.done + (not failed), self.failed + failed
         packed = pack_reply(outcome, attempt, WORKER, run_us, encoded)
@@ -169,14 +174,16 @@ class InlineCore:
 
 
 def run(
-    engine: Any, name: str, payload: bytes, limits: Limits, wait: Callable[[Coroutine[Any, Any, Any]], Any]
+    engine: Any, name: str, payload: bytes, queue: Queue, wait: Callable[[Coroutine[Any, Any, Any]], Any]
 ) -> tuple[str, Buffer, BaseException | None]:
     """Call a method as a worker does: outcome, payload, and what the engine raised. It is never raised here."""
     method = None if name.startswith("_") else getattr(engine, name, None)
     if not callable(method):
         return _stated("method", f"the engine {type(engine).__name__} has no method {name!r}")
     try:
-        args, kwargs = Arguments(method).build(*decode_call(payload, limit=limits.args_bytes))
+        args, kwargs = decode_call(payload, limit=queue.limits.args_bytes, pickles=queue.encoding.reads_pickles)
+        if not is_pickled(payload):
+            args, kwargs = Arguments(method).build(args, kwargs)
     except (DecodeError, TooLarge) as error:
         return _stated("unreadable", f"the arguments of {name} cannot be read: {error}")
     try:
@@ -185,7 +192,7 @@ def run(
     except Exception as error:
         return "error", pack_failure(describe(error, skip=__file__)), error
     try:
-        return "ok", encode(value, limit=limits.result_bytes, name="result"), None
+        return "ok", encode(value, limit=queue.limits.result_bytes, name="result", how=queue.encoding), None
     except (EncodeError, TooLarge) as error:
         kind = "too_large" if isinstance(error, TooLarge) else "unencodable"
         return _stated(kind, f"the result of {name}: {error}")
