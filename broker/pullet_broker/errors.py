@@ -16,6 +16,7 @@
     +-- EngineFailed                the engine's constructor raised
     +-- PoolMissing                 the queue has no pool on this cluster, or not any more
     +-- RayMissing                  this needs Ray, and the process has none           (also RuntimeError)
+    +-- NoJob                       current_job() where no job runs  (also RuntimeError)
     +-- Retry                       an engine asks that its job is run again
     +-- JobError                    how a job ended when it did not end with a value
         +-- RemoteError             the engine raised an exception that is not rebuilt here
@@ -118,6 +119,10 @@ class PoolMissing(PulletError):
 
 class RayMissing(PulletError, RuntimeError):
     """This needs Ray, and the process is not connected to a Ray cluster, or not in a way that serves."""
+
+
+class NoJob(PulletError, RuntimeError):
+    """`current_job` was asked outside of a job."""
 
 
 class Retry(PulletError):

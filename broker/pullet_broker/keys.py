@@ -17,7 +17,7 @@ delayed          zset    job id -> due time (ms of Redis TIME)         submit, f
 parked           hash    job id -> packed fields of a delayed job      submit, fail       promote, cancel
 reply:<job>      string  the committed reply                           whoever settles    TTL, or its reader
 part:<job>       stream  items of a generator: attempt, index, value   part               TTL, or its reader
-inbox:<client>   stream  job id -> reply, job id:index -> item         settle, part       TTL, trimmed by client
+inbox:<client>   stream  replies, items, progress: see `mail`          settle, part ...   TTL, trimmed by client
 client:<client>  string  "<highest accepted number> <link>"            submit             TTL
 blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles, purge
 dead             stream  dead letters                                  fail, reap         capped, replay, purge
@@ -29,6 +29,7 @@ missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tic
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
+progress         hash    job id -> how far it is, see `progress`       progress           settle, TTL
 stats            hash    counters                                      whoever counts     stays
 events           stream  how attempts ended, while somebody watches    whoever settles    TTL 1 h, capped
 config           hash    schema, paused, backlog, keyed, watched       submit, beat, ...  stays

@@ -66,6 +66,8 @@ class DeadLetter:
     traceback: str
     errors: tuple[FailedAttempt, ...]
     """The last attempts, at most 10, the newest last."""
+    log: tuple[str, ...]
+    """The last lines that the engine logged in the last attempt, at most 20; none where its worker died."""
     cursor: str
     """Its place among the dead letters: `list(after=cursor)` goes on behind it."""
     payload: bytes | None = field(repr=False)
@@ -127,6 +129,7 @@ def read_letter(
         error_type=error_type,
         error=error,
         traceback=traceback,
+        log=tuple(text.get("log", "").splitlines()),
         errors=read_attempts(text.get("errors", "")),
         cursor=place.decode(),
         payload=None if b"blob" in fields else fields.get(b"args", b""),

@@ -46,6 +46,7 @@ NAMES = (
     "find",
     "watch",
     "part",
+    "progress",
     "replay",
     "purge",
 )

@@ -19,6 +19,7 @@ from pullet_broker.errors import (
     JobLost,
     JobUnreadable,
     NameRefused,
+    NoJob,
     PoolMissing,
     PulletError,
     QueueFull,
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     from pullet.options import Options, OptionWords, defaults
     from pullet.resolve import RemoteTraceback, register_error
     from pullet.results import Results
+    from pullet.running import RunningJob, current_job, current_jobs
     from pullet.stream import Stream
     from pullet_broker.letter import DeadLetter
+    from pullet_broker.progress import Progress
 
 __version__ = "0.1.0"
 
@@ -73,10 +76,12 @@ __all__ = [
     "Limits",
     "MapOptions",
     "NameRefused",
+    "NoJob",
     "OptionWords",
     "Options",
     "PoolMissing",
     "Prefetch",
+    "Progress",
     "PulletError",
     "Queue",
     "QueueFull",
@@ -85,6 +90,7 @@ __all__ = [
     "RemoteTraceback",
     "Results",
     "Retry",
+    "RunningJob",
     "SchemaMismatch",
     "ServerError",
     "ServerFull",
@@ -97,6 +103,8 @@ __all__ = [
     "WorkerLost",
     "batch",
     "connect",
+    "current_job",
+    "current_jobs",
     "defaults",
     "register_error",
 ]
@@ -110,11 +118,15 @@ _AT_FIRST_USE = {
     "MapOptions": "pullet.mapping",
     "OptionWords": "pullet.options",
     "Options": "pullet.options",
+    "Progress": "pullet_broker.progress",
     "RemoteTraceback": "pullet.resolve",
     "Results": "pullet.results",
+    "RunningJob": "pullet.running",
     "Stream": "pullet.stream",
     "batch": "pullet.batching",
     "connect": "pullet.connecting",
+    "current_job": "pullet.running",
+    "current_jobs": "pullet.running",
     "defaults": "pullet.options",
     "register_error": "pullet.resolve",
 }

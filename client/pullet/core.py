@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
@@ -65,7 +66,7 @@ class Core:
             raise ClientClosed("submit after close; connect again", queue=self._queue.name)
         job = options.job(new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
-        future.build = build
+        future.build, future.since = build, time.monotonic()
         self._put(Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait"))
         return future
 
@@ -76,6 +77,7 @@ class Core:
             raise ClientClosed("submit after close; connect again", queue=self._queue.name)
         job = options.job(new_job_id(), method, payload, stream=True)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
+        future.since = time.monotonic()
         arrivals = Arrivals(future)
         item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
         item.arrivals = arrivals

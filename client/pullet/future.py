@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ from pullet.travelling import pickled
 from pullet.waiting import PATIENCE_S, Waiters, time_left
 from pullet.wakeups import until_done
 from pullet_broker.errors import RayMissing
+from pullet_broker.progress import Progress, read_progress
+
+log = logging.getLogger("pullet.client")
 
 R = TypeVar("R")
 
@@ -24,6 +28,9 @@ class Future(concurrent.futures.Future[R]):
     `result()` raises what the engine raised, with the remote traceback as its cause. It pickles: to its outcome when
     that is here, else to a future in the other process that gets the same outcome.
     """
+
+    _on_progress: tuple[Callable[[Progress], object], ...] = ()
+    _reported = (0, 0)  # attempt and number of the last report
 
     def __init__(
         self, job_id: str, ask_to_cancel: Callable[[str], None], share: Callable[[str], Any] | None = None
@@ -37,12 +44,19 @@ class Future(concurrent.futures.Future[R]):
         self.worker: str | None = None
         """The consumer name of the worker that brought the outcome."""
         self.run_s: float | None = None
-        """Seconds that the engine's method ran."""
+        """Seconds that the engine's method ran, in the attempt that brought the outcome."""
+        self.wait_s: float | None = None
+        """All other seconds from `submit` to the outcome: waiting, travelling, earlier attempts. None in a process
+        that did not submit the job."""
+        self.progress: Progress | None = None
+        """What the engine said last of how far it is: see `RunningJob.report`."""
         self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
         self._waiters: list[Any] = Waiters()
         self._share = share
         self.build: Callable[[Any], Any] | None = None
         """Makes the value what the method's return annotation says, from the plain data that came."""
+        self.since: float | None = None
+        """When it was submitted, on the monotonic clock; None where that was elsewhere."""
 
     def result(self, timeout: float | None = None) -> R:
         """The value, or raises what went wrong; `TimeoutError` after `timeout` seconds.
@@ -64,6 +78,23 @@ class Future(concurrent.futures.Future[R]):
         except concurrent.futures.TimeoutError:
             pass
         return super().exception(self._wait(started, timeout))
+
+    def add_progress_callback(self, call: Callable[[Progress], object]) -> None:
+        """Call this with each report that comes, in the thread that reads replies: be quick. The last one is in
+        `progress`; what was reported before, and what comes after the outcome, is not heard of."""
+        self._on_progress = (*self._on_progress, call)
+
+    def progressed(self, raw: bytes) -> None:
+        """A report has come. One that is not newer than the last was read again."""
+        found = read_progress(raw)
+        if found is None or (found[0].attempt, found[1]) <= self._reported or self.done():
+            return
+        self.progress, self._reported = found[0], (found[0].attempt, found[1])
+        for call in self._on_progress:
+            try:
+                call(found[0])
+            except Exception:
+                log.exception("a callback raised", extra={"future": self.job_id})
 
     def ref(self) -> Any:
         """A `ray.ObjectRef` of the outcome: for `ray.get`, which raises what `result` would, for `ray.wait`, and as an
@@ -118,19 +149,23 @@ class Future(concurrent.futures.Future[R]):
         return pickled(self, self._share)
 
     @property
-    def _progress(self) -> str:
+    def _word(self) -> str:
         if self.done():
             return "cancelled" if self.cancelled() else "failed" if self.exception(0) else "done"
         return "accepted" if self.accepted else "sending"
 
     def __repr__(self) -> str:
-        return f"<pullet.Future {self.job_id} {self._progress}>"
+        far = "" if self.progress is None or self.done() else f" {self.progress}"
+        return f"<pullet.Future {self.job_id} {self._word}{far}>"
 
     def _repr_html_(self) -> str:
-        rows: dict[str, object] = {"job": self.job_id, "state": self._progress}
+        rows: dict[str, object] = {"job": self.job_id, "state": self._word}
+        if self.progress is not None and not self.done():
+            rows["progress"] = self.progress
         if self.attempts:
             rows |= {"attempt": self.attempts, "worker": self.worker, "run time": seconds(self.run_s)}
-        if self._progress == "failed":
+            rows |= {} if self.wait_s is None else {"wait time": seconds(self.wait_s)}
+        if self._word == "failed":
             rows["error"] = repr(self.exception(0))
         return table("pullet.Future", rows)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from pullet.core import Core
 from pullet.future import Future
-from pullet.html import table
+from pullet.html import seconds, table
 from pullet_broker.errors import JobLost
 from pullet_broker.moves.finding import Found, find
+from pullet_broker.progress import Progress, read_progress
 from pullet_broker.reply import read_reply
 from pullet_broker.settings import Queue
 
@@ -35,6 +36,10 @@ class JobHandle:
         """Which attempt it was at the last look; 0 before the first look, and of an unknown job."""
         self.worker: str | None = None
         """The consumer name of the worker that runs it, or brought its outcome, at the last look."""
+        self.run_s: float | None = None
+        """Seconds that it ran, once there is an outcome."""
+        self.progress: Progress | None = None
+        """What its engine had said of how far it is, at the last look."""
         self._core, self._queue = core, queue
         self._future: Future[Any] | None = None
 
@@ -43,7 +48,7 @@ class JobHandle:
         """Look now. Raises `TimeoutError` when the server does not answer for 10 s."""
         known = self._future
         if known is not None and known.done() and known.attempts:
-            self.attempts, self.worker = known.attempts, known.worker
+            self.attempts, self.worker, self.run_s = known.attempts, known.worker, known.run_s
         if known is not None and known.done():
             return "cancelled" if known.cancelled() else "failed" if known.exception(0) else "done"
         return self._state_of(self._look())
@@ -84,9 +89,11 @@ class JobHandle:
 
     def _state_of(self, found: Found) -> str:
         self.attempts, self.worker = found.attempt, found.consumer or None
+        said = read_progress(found.progress)
+        self.progress = said[0] if said else None
         if found.where == "reply":
             reply = read_reply(found.head.encode() + b"\n")
-            self.attempts, self.worker = reply.attempt, reply.worker
+            self.attempts, self.worker, self.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
             return STATES.get(reply.outcome, reply.outcome)
         if found.where == "parked":
             return "delayed"
@@ -101,6 +108,10 @@ class JobHandle:
         rows: dict[str, object] = {"job": self.job_id, "queue": self._queue.name, "state": self.state}
         if self.attempts:
             rows |= {"attempt": self.attempts, "worker": self.worker or "-"}
+        if self.run_s is not None:
+            rows["run time"] = seconds(self.run_s)
+        if self.progress is not None:
+            rows["progress"] = self.progress
         return table("pullet.JobHandle", rows)
 
 

@@ -17,7 +17,8 @@ from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
-from pullet_broker.moves.part import read_from, read_items, read_name
+from pullet_broker.mail import PROGRESS, read_name
+from pullet_broker.moves.part import read_from, read_items
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
@@ -34,8 +35,6 @@ LOOK = 500
 """Replies looked up in one MGET."""
 READ_ITEMS = 32
 """Items of a stream read at once; each may be large."""
-JOB_LENGTH = 32
-"""Characters in the id of a job: a longer name in an inbox is that of an item."""
 
 
 class Receiver:
@@ -51,7 +50,7 @@ class Receiver:
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []
         self._told = b""
-        self._has_items = False  # of streams, since the inbox was trimmed
+        self._has_items = False  # of streams, or reports, since the inbox was trimmed
         self._look_first = self._interrupted = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -154,8 +153,8 @@ class Receiver:
         large: list[bytes] = []
         with batch():
             for job, raw in replies:
-                if len(job) > JOB_LENGTH and (name := read_name(job)):
-                    self._arrive(*name, raw)
+                if b":" in job:
+                    self._hear(*read_name(job), raw)
                 elif raw:
                     self._settle(job, raw)
                 elif job in self._open:
@@ -172,11 +171,18 @@ class Receiver:
                 if raw is not None:
                     self._settle(job, raw)
 
-    def _arrive(self, job: bytes, index: int, raw: bytes) -> None:
-        """An item of a stream. One that is too large for the inbox, or comes after a gap, is read with its kin."""
+    def _hear(self, job: bytes, what: int | bytes, raw: bytes) -> None:
+        """What comes before the reply: an item of a stream, by its index, or how far the job is.
+
+        An item that is too large for the inbox, or comes after a gap, is read with its kin.
+        """
         self._has_items = True
         item = self._open.get(job)
-        if item is not None and item.arrivals is not None and not item.arrivals.feed(index, raw):
+        if item is None:
+            return
+        if what == PROGRESS:
+            item.future.progressed(raw)
+        elif isinstance(what, int) and item.arrivals is not None and not item.arrivals.feed(what, raw):
             self._read_rest(job.decode(), item.arrivals)
 
     def _read_rest(self, job: str, arrivals: Arrivals) -> None:
@@ -188,7 +194,7 @@ class Receiver:
     def _settle(self, job: bytes, raw: bytes) -> None:
         item = self._open.get(job)
         if item is None:
-            return  # a reply that was read before, or the mark of a new inbox
+            return  # a reply that was read before
         if item.arrivals is not None and not item.arrivals.is_complete(raw):
             self._read_rest(job.decode(), item.arrivals)
         if self._open.pop(job, None) is None:

@@ -9,6 +9,7 @@ import builtins
 import concurrent.futures
 import logging
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,8 @@ def resolve(future: Future[Any], raw: bytes, queue: Queue) -> None:
     try:
         reply = read_reply(raw)
         future.attempts, future.worker, future.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
+        if future.since is not None:
+            future.wait_s = max(0.0, time.monotonic() - future.since - future.run_s)
         outcome = _OUTCOMES.get(reply.outcome, _unknown)
         value, error = outcome(reply, future.job_id, queue)
         if error is None and future.build is not None and not is_pickled(reply.payload):

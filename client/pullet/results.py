@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pullet.flight import AsDone, Flight, InOrder
 from pullet.future import Future
 from pullet.html import table
-from pullet.progress import NO_METER, Meter, meter
+from pullet.meter import NO_METER, Meter, meter
 
 R = TypeVar("R")
 

@@ -18,7 +18,7 @@ def pickled(future: Future[Any], share: Callable[[str], Any] | None) -> tuple[An
     if share is None and not future.done():
         raise TypeError(f"{future!r} belongs to no server: only its outcome can travel, and it has none yet")
     concurrent.futures.wait([future])  # for the moment it takes to decode a reply that is here
-    story = {name: getattr(future, name) for name in ("attempts", "worker", "run_s")}
+    story = {name: getattr(future, name) for name in ("attempts", "worker", "run_s", "wait_s", "progress")}
     if future.cancelled():
         return _ended, (future.job_id, story, None, None, None, True)
     error = future.exception()

@@ -9,7 +9,7 @@ import pytest
 from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
-from pullet_broker.moves.part import Sent, part, read_from, read_items, read_name
+from pullet_broker.moves.part import Sent, part, read_from, read_items
 from pullet_broker.settings import Limits, Queue
 from tests.support.scribe import Caller, Scribe, Worker
 
@@ -124,18 +124,3 @@ def test_arguments_of_another_form_are_refused(
     with pytest.raises(ServerError, match="expected form"):
         send(worker, entry, 0, b"a")
     assert stored(scribe, job) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "read"),
-    [
-        (b"job:17", (b"job", 17)),
-        (b"job", None),
-        (b"job:", None),
-        (b"job:x", None),
-        (b"job:-1", None),
-        (b"job:" + b"1" * 16, None),
-    ],
-)
-def test_an_item_in_an_inbox_is_told_by_its_name(name: bytes, read: tuple[bytes, int] | None) -> None:
-    assert read_name(name) == read

@@ -91,7 +91,7 @@ def glance(
         buried={job.decode(): place.decode() for job, place in zip(buried[::2], buried[1::2], strict=True)},
         storm=int(storm.split()[0]) if storm else 0,
         workers=workers,
-        mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b"open"],
+        mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b":open"],
     )
 
 

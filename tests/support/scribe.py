@@ -78,7 +78,8 @@ class Caller:
         """Job and reply of everything that was sent to this client, oldest first."""
         found = []
         for _, flat in self.link.execute("XRANGE", self.queue.keys.inbox(self.id), "-", "+"):
-            found += [(job.decode(), reply) for job, reply in zip(flat[::2], flat[1::2], strict=True) if job != b"open"]
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            found += [(name.decode(), value) for name, value in pairs if name != b":open"]
         return found
 
 

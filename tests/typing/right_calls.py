@@ -116,6 +116,25 @@ def said_beforehand(client: pullet.Client[Careful]) -> None:
     assert_type(client.options(retries=3, retry_on=(TimeoutError, "shop.Busy")), pullet.Client[Careful])
 
 
+class Telling:
+    def work(self) -> str:
+        job = pullet.current_job()
+        job.report(0.4, "loading")
+        assert_type(job, pullet.RunningJob)
+        assert_type(job.attempt, int)
+        assert_type(job.deadline, float | None)
+        assert_type(pullet.current_jobs(), tuple[pullet.RunningJob, ...])
+        return job.id
+
+
+def told(client: pullet.Client[Telling]) -> None:
+    future = client.submit(Telling.work)
+    future.add_progress_callback(lambda progress: print(progress.fraction, progress.text))
+    assert_type(future.progress, pullet.Progress | None)
+    assert_type(future.wait_s, float | None)
+    assert_type(client.job(future.job_id).progress, pullet.Progress | None)
+
+
 def connecting() -> None:
     assert_type(pullet.connect(Chess, "redis://host/0"), pullet.Client[Chess])
     assert_type(pullet.connect(Chess, defaults={"expires": 60, "when_full": "wait"}), pullet.Client[Chess])

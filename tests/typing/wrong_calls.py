@@ -33,6 +33,12 @@ class Other:
         return len(text)
 
 
+class Telling:
+    def work(self) -> None:
+        pullet.current_job().report("much")  # type: ignore[arg-type]
+        print(pullet.current_job().ids)  # type: ignore[attr-defined]
+
+
 def wrong(client: pullet.Client[Chess]) -> None:
     client.submit(Chess.eval, 3)  # type: ignore[call-overload]
     client.submit(Chess.eval)  # type: ignore[call-overload]

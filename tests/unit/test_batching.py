@@ -78,7 +78,7 @@ def no_flow(entry: Entry) -> Any:
 
 def run(method: str, *items: Any) -> tuple[list[Any], Model]:
     model = Model()
-    engine = Engine(model, "w", Queue(name="q"), no_flow)
+    engine = Engine(model, "w", Queue(name="q"), no_flow, no_flow)
     entries = [entry(method, item) for item in items]
     done = asyncio.run(run_batch_async(engine, entries)) if method == "later" else run_batch(engine, entries)
     return [seen(one) for one in done], model
@@ -131,7 +131,7 @@ def test_whatever_has_a_length_and_can_be_iterated_will_do() -> None:
 
 def test_a_job_that_cannot_be_read_fails_alone() -> None:
     model = Model()
-    engine = Engine(model, "w", Queue(name="q"), no_flow)
+    engine = Engine(model, "w", Queue(name="q"), no_flow, no_flow)
     bad = entry("score", 1)
     bad.args = b"\xc1"
     streamed = entry("score", 1)
@@ -146,7 +146,7 @@ def test_a_job_that_cannot_be_read_fails_alone() -> None:
 
 
 def test_the_run_time_is_shared() -> None:
-    values = run_batch(Engine(Model(), "w", Queue(name="q"), no_flow), [entry("score", n) for n in "ab"])
+    values = run_batch(Engine(Model(), "w", Queue(name="q"), no_flow, no_flow), [entry("score", n) for n in "ab"])
     assert values[0].run_s == values[1].run_s > 0
 
 

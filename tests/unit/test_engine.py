@@ -49,7 +49,7 @@ def run(problem: Exception) -> tuple[Entry, Done]:
     Counter.closed = False
     entry = Entry(4, "1-0", "job", "count", encode_call((), {}), "", '{"stream":1}')
     flow: Any = Stopping(problem)
-    return entry, Engine(Counter(), "w", Queue(name="q"), lambda entry: flow).run(entry)
+    return entry, Engine(Counter(), "w", Queue(name="q"), lambda entry: flow, lambda entry: flow).run(entry)
 
 
 def test_a_cancelled_generator_is_closed_and_ends_as_cancelled() -> None:

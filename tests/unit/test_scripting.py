@@ -17,6 +17,7 @@ from pullet_broker.moves.dead import purge, replay
 from pullet_broker.moves.finding import find, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.part import part
+from pullet_broker.moves.progress import progress
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
 from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
@@ -43,6 +44,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "find": lambda: find(QUEUE, "job", "0-0"),
     "watch": lambda: watch(QUEUE, "job", CLIENT),
     "part": lambda: part(QUEUE, "w", ENTRY, 0, [b"a", b"b"]),
+    "progress": lambda: progress(QUEUE, "w", ENTRY, "1 1 0.5 text"),
     "replay": lambda: replay(QUEUE, "job"),
     "purge": lambda: purge(QUEUE, "job"),
 }
@@ -110,7 +112,7 @@ def test_each_shared_part_that_a_script_names_is_needed(name: str) -> None:
 @every_script
 def test_all_but_those_that_bring_new_data_run_on_a_full_server(name: str) -> None:
     first = load(name).text.splitlines()[0]
-    assert first == ("#!lua" if name in {"submit", "part", "replay"} else "#!lua flags=allow-oom")
+    assert first == ("#!lua" if name in {"submit", "part", "progress", "replay"} else "#!lua flags=allow-oom")
 
 
 @every_script

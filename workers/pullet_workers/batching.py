@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pullet.running import enter, leave
 from pullet_broker.job import Entry
 from pullet_broker.reply import Failure
-from pullet_workers.engine import BadJob, Done, Engine, describe
+from pullet_workers.attempt import Attempt
+from pullet_workers.engine import BadJob, Done, Engine, describe, ended
 from pullet_workers.opts import read_opts
 
 
@@ -17,7 +19,7 @@ def run_batch(engine: Engine, entries: Sequence[Entry]) -> list[Done]:
     call = BatchCall(engine, entries)
     if call.items:
         try:
-            call.share_out(call.method(call.items))
+            call.share_out(call.values())
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
             if len(call.items) == 1:
                 call.fail(error)
@@ -31,7 +33,7 @@ async def run_batch_async(engine: Engine, entries: Sequence[Entry]) -> list[Done
     call = BatchCall(engine, entries)
     if call.items:
         try:
-            call.share_out(await call.method(call.items))
+            call.share_out(await call.awaited_values())
         except BaseException as error:
             if len(call.items) == 1:
                 call.fail(error)
@@ -49,6 +51,7 @@ class BatchCall:
         self.items: list[Any] = []
         self.ready: list[Entry] = []
         self._engine, self._entries = engine, entries
+        self._attempts: list[Attempt] = []
         self._done: dict[int, Done] = {}
         self._started = time.perf_counter()
         for entry in entries:
@@ -56,8 +59,25 @@ class BatchCall:
                 self.method, args, kwargs = engine.prepare(entry)
                 self.items.append(_item(entry, args, kwargs))
                 self.ready.append(entry)
+                self._attempts.append(Attempt(entry, engine.open_reports))
             except BadJob as bad:
                 self._done[id(entry)] = engine.failed(entry, bad, bad.failure, 0.0)
+
+    def values(self) -> Any:
+        """Call the method."""
+        token = enter(tuple(self._attempts))
+        try:
+            return self.method(self.items)
+        finally:
+            leave(token)
+
+    async def awaited_values(self) -> Any:
+        """The same for an async method."""
+        token = enter(tuple(self._attempts))
+        try:
+            return await self.method(self.items)
+        finally:
+            leave(token)
 
     def share_out(self, values: Any) -> None:
         """Each job gets the value in its place."""
@@ -86,6 +106,8 @@ class BatchCall:
 
     def outcomes(self) -> list[Done]:
         """In the order of the entries."""
+        for entry, attempt in zip(self.ready, self._attempts, strict=True):
+            self._done[id(entry)] = ended(attempt, self._done[id(entry)])
         return [self._done[id(entry)] for entry in self._entries]
 
     def _run_s(self) -> float:

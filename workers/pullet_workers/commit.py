@@ -23,7 +23,7 @@ def finish(entry: Entry, done: Done, event: str = "") -> Finished | None:
         return None
     if done.error is None or done.failure is None:
         return Finished(Outcome(entry, done.reply, event=event))
-    outcome = Outcome(entry, done.reply, note(done.failure), event)
+    outcome = Outcome(entry, done.reply, note(done.failure), event, done.log)
     return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
 
 

@@ -1,12 +1,15 @@
-"""The thread that sends the items of generators while they run: at once when it is idle, many together when not."""
+"""The thread that sends what jobs have to say while they run, the items of generators and reports of progress: at once
+when it is idle, many together when not."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any, Protocol
 
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
@@ -17,6 +20,7 @@ from pullet_broker.moves.part import ITEMS, ITEMS_BYTES, Sent, part
 from pullet_broker.parts import Buffer
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+from pullet_workers.reports import Reports
 
 log = logging.getLogger("pullet.worker")
 
@@ -29,8 +33,25 @@ class Fenced(Exception):
     """Its job is another worker's by now: there is no outcome to commit either."""
 
 
+class Sending(Protocol):
+    """What one job has to say. The emitter calls it, and holds the lock."""
+
+    due: float
+    """When it may be sent, on the monotonic clock."""
+
+    @property
+    def is_waiting(self) -> bool: ...
+    def call(self, queue: Queue) -> Call[Any]:
+        """What to send now; the same again until it is answered."""
+        ...
+
+    def answered(self, answer: Any) -> None: ...
+
+
 class Flow:
     """The items of one running job on their way."""
+
+    due = 0.0
 
     def __init__(
         self, entry: Entry, consumer: str, changed: threading.Condition, offered: Callable[[Flow], None]
@@ -116,23 +137,24 @@ class Flow:
 
 
 class Emitter:
-    """Its thread and its connection begin with the first generator that is streamed."""
+    """Its thread and its connection begin with the first job that has something to say."""
 
     def __init__(self, queue: Queue, address: Address, consumer: Callable[[], str]) -> None:
         self._queue, self._consumer = queue, consumer
         self._link = Link(address, f"pullet:{queue.name}:parts")
         self._backoff = Backoff(most_s=queue.lease.seconds / 3)
         self._changed = threading.Condition()
-        self._busy: dict[int, Flow] = {}
+        self._busy: dict[int, Sending] = {}
         self._stopping = self._idle = False
         self._thread: threading.Thread | None = None
 
     def open(self, entry: Entry) -> Flow:
-        with self._changed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="pullet-emitter", daemon=True)
-                self._thread.start()
+        """For the items of a job."""
         return Flow(entry, self._consumer(), self._changed, self._take_up)
+
+    def reports(self, entry: Entry) -> Reports:
+        """For the progress of a job."""
+        return Reports(entry, self._consumer(), self._changed, self._take_up)
 
     def close(self) -> None:
         """Whatever still waits is given up."""
@@ -144,30 +166,44 @@ class Emitter:
             thread.join(5)
         self._link.close()
 
-    def _take_up(self, flow: Flow) -> None:
+    def _take_up(self, sending: Sending) -> None:
+        """Needs the lock, as all that follow but `_send`."""
         if self._stopping:
-            return flow.answered(Fenced("the worker leaves"))
-        self._busy[id(flow)] = flow
-        if self._idle:
+            return sending.answered(Fenced("the worker leaves"))
+        self._busy[id(sending)] = sending
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pullet-emitter", daemon=True)
+            self._thread.start()
+        elif self._idle:
             self._changed.notify()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._idle = True
-                self._changed.wait_for(lambda: self._stopping or self._busy)
-                self._idle = False
+                ready = self._wait()
                 if self._stopping:
                     return self._give_up()
-                flows = list(self._busy.values())
-                calls = [flow.call(self._queue) for flow in flows]
-            self._send(flows, calls)
+                calls = [sending.call(self._queue) for sending in ready]
+            self._send(ready, calls)
 
-    def _send(self, flows: list[Flow], calls: list[Call[Sent]]) -> None:
+    def _wait(self) -> list[Sending]:
+        """Until something may be sent."""
+        while not self._stopping:
+            for sending in [one for one in self._busy.values() if not one.is_waiting]:
+                del self._busy[id(sending)]  # a job that has ended
+            now = time.monotonic()
+            if ready := [one for one in self._busy.values() if one.due <= now]:
+                return ready
+            self._idle = True
+            self._changed.wait(min((one.due - now for one in self._busy.values()), default=None))
+            self._idle = False
+        return []
+
+    def _send(self, ready: list[Sending], calls: list[Call[Any]]) -> None:
         try:
-            answers: list[Sent | Exception] = list(self._link.run_all(calls))
+            answers: list[Any] = list(self._link.run_all(calls))
         except ServerUnavailable as error:
-            log.info("items wait for the server", extra={"queue": self._queue.name, "error": str(error)})
+            log.info("what jobs say waits for the server", extra={"queue": self._queue.name, "error": str(error)})
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping, self._backoff.next_s())
             return
@@ -175,22 +211,19 @@ class Emitter:
             answers = [error] if len(calls) == 1 else [self._send_one(call) for call in calls]
         self._backoff.reset()
         with self._changed:
-            for flow, answer in zip(flows, answers, strict=True):
-                flow.answered(answer)
-                if not flow.is_waiting:
-                    self._busy.pop(id(flow), None)
+            for sending, answer in zip(ready, answers, strict=True):
+                sending.answered(answer)
 
-    def _send_one(self, call: Call[Sent]) -> Sent | Exception:
-        """One of several was refused: whose items? Those that are stored already are skipped."""
+    def _send_one(self, call: Call[Any]) -> Any:
+        """One of several was refused: which? Items that are stored already are skipped."""
         try:
             return self._link.run(call)
         except ServerError as error:
             return error
 
     def _give_up(self) -> None:
-        """Needs the lock."""
-        for flow in self._busy.values():
-            flow.answered(Fenced("the worker leaves"))
+        for sending in self._busy.values():
+            sending.answered(Fenced("the worker leaves"))
 
 
 def _future() -> Future[None]:

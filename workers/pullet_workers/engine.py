@@ -12,6 +12,7 @@ from functools import partial, reduce
 from types import GeneratorType
 from typing import Any
 
+from pullet.running import enter, leave
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode, is_pickled
 from pullet_broker.errors import DecodeError, EncodeError, TooLarge
@@ -20,6 +21,7 @@ from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Queue
+from pullet_workers.attempt import Attempt, OpenReports
 from pullet_workers.emitter import Fenced, Halted
 from pullet_workers.streaming import BadItem, Encode, OpenFlow, collect, collect_async
 from pullet_workers.traits import traits_of
@@ -46,13 +48,16 @@ class Done:
     run_s: float
     failure: Failure | None = None
     """`error` as data."""
+    log: str = ""
+    """The last lines that the engine logged, where it raised."""
 
 
 class Engine:
     """The engine of one worker. Called in the thread that it was built in, because engines may be bound to it."""
 
-    def __init__(self, built: Any, worker: str, queue: Queue, open_flow: OpenFlow) -> None:
+    def __init__(self, built: Any, worker: str, queue: Queue, open_flow: OpenFlow, open_reports: OpenReports) -> None:
         self._engine = built
+        self.open_reports = open_reports
         self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
         self._encoding = queue.encoding
         self._methods: dict[str, Callable[..., Any]] = {}
@@ -61,6 +66,21 @@ class Engine:
 
     def run(self, entry: Entry) -> Done:
         """Run one job. Never raises: every failure is the job's outcome, also SystemExit."""
+        attempt = Attempt(entry, self.open_reports)
+        token = enter((attempt,))
+        done = self._run(entry)
+        leave(token)
+        return ended(attempt, done)
+
+    async def run_async(self, entry: Entry) -> Done:
+        """The same for an engine on an event loop."""
+        attempt = Attempt(entry, self.open_reports)
+        token = enter((attempt,))
+        done = await self._run_async(entry)
+        leave(token)
+        return ended(attempt, done)
+
+    def _run(self, entry: Entry) -> Done:
         started = time.perf_counter()
         try:
             method, args, kwargs = self.prepare(entry)
@@ -71,8 +91,7 @@ class Engine:
             return self._raised(entry, error, time.perf_counter() - started)
         return self.returned(entry, value, time.perf_counter() - started)
 
-    async def run_async(self, entry: Entry) -> Done:
-        """The same for an engine on an event loop."""
+    async def _run_async(self, entry: Entry) -> Done:
         started = time.perf_counter()
         try:
             method, args, kwargs = self.prepare(entry)
@@ -159,6 +178,12 @@ class Engine:
 
     def _pack(self, outcome: str, entry: Entry, run_s: float, payload: Buffer) -> bytes | Parts:
         return pack_reply(outcome, entry.attempt, self._worker, int(run_s * 1e6), payload)
+
+
+def ended(attempt: Attempt, done: Done) -> Done:
+    """An attempt has ended so; if it has failed, its log goes with it."""
+    attempt.close()
+    return replace(done, log=attempt.log) if done.error is not None and attempt.log else done
 
 
 class BadJob(Exception):

@@ -23,6 +23,7 @@ from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Hand
 from pullet_workers.health import Unhealthy
 from pullet_workers.heart import Heart
+from pullet_workers.job_log import name_jobs_in_records
 from pullet_workers.loop import Loop
 from pullet_workers.report import Record, Report
 from pullet_workers.traits import Traits, class_of, traits_of
@@ -92,6 +93,7 @@ class Runner:
         self._thread = threading.Thread(target=self._run, name="pullet-runner", daemon=True)
 
     def start(self) -> None:
+        name_jobs_in_records()
         self._thread.start()
 
     @property
@@ -160,7 +162,7 @@ class Runner:
         traits = traits_of(known) if known else Traits()
 
         def build() -> Engine:
-            return Engine(factory(), self._name, self._queue, self._emitter.open)
+            return Engine(factory(), self._name, self._queue, self._emitter.open, self._emitter.reports)
 
         parts = (self._consumer, self._exchange, self._hand, self.report, self._stopping)
         if not traits.is_simple(self._concurrency):

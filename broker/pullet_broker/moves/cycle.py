@@ -49,6 +49,8 @@ class Outcome:
     """What was raised, in one short line: kept for the dead letter."""
     event: str = ""
     """How it went, for whoever watches: see `pullet_broker.events`."""
+    log: str = ""
+    """What the engine had logged at last: kept for the dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int |
         delay_ms=retry_after_ms or 0,
         error=outcome.reply,
         note=outcome.note,
+        log=outcome.log,
         events=outcome.event,
         **burying(queue),
         **settling(queue),

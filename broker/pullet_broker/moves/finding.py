@@ -24,6 +24,8 @@ class Found:
     consumer: str = ""
     """lane: who runs the job, or has it in hand; empty while it waits."""
     attempt: int = 0
+    progress: bytes = b""
+    """How far it was at last, see `pullet_broker.progress`."""
     lane: int = 0
     start: str = ""
     """more: where to go on."""
@@ -57,13 +59,14 @@ def watch(queue: Queue, job: str, client: str) -> Call[str]:
 
 
 def _read(raw: Any) -> Found:
-    where, *rest = [part.decode() for part in raw]
+    where, *rest = [part.decode(errors="replace") for part in raw]
     if where == "REPLY":
         return Found("reply", head=rest[0])
     if where == "PARKED":
-        return Found("parked", attempt=_whole(rest[0]))
+        return Found("parked", attempt=_whole(rest[0]), progress=raw[2])
     if where == "LANE":
-        return Found("lane", consumer=rest[0], attempt=_whole(rest[1]), stream=rest[2], entry=rest[3])
+        consumer, attempt, stream, entry, _ = rest
+        return Found("lane", "", consumer, _whole(attempt), progress=raw[5], stream=stream, entry=entry)
     if where == "MORE":
         return Found("more", lane=int(rest[0]), start=rest[1])
     return Found("nowhere")

@@ -43,8 +43,13 @@ def part(queue: Queue, consumer: str, entry: Entry, first: int, items: Sequence[
         inline=queue.limits.inline_bytes,
         ttl=entry.ttl_ms or queue.lifetimes.reply_ms,
     )
-    inbox = keys.inbox(entry.client if _CLIENT.fullmatch(entry.client) else _NOBODY)
-    return Call(script, (keys.fixed("cancelled"), keys.part(entry.job), inbox, *keys.lanes), [*args, *items], Sent)
+    own = (keys.fixed("cancelled"), keys.part(entry.job), inbox_of(queue, entry))
+    return Call(script, (*own, *keys.lanes), [*args, *items], Sent)
+
+
+def inbox_of(queue: Queue, entry: Entry) -> str:
+    """The inbox of the client that submitted a job, whatever stands in the entry."""
+    return queue.keys.inbox(entry.client if _CLIENT.fullmatch(entry.client) else _NOBODY)
 
 
 def read_from(queue: Queue, job: str, first: int, most: int) -> tuple[Arg, ...]:
@@ -59,9 +64,3 @@ def read_items(raw: Any) -> list[tuple[int, bytes]]:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         found.append((int(entry_id.partition(b"-")[2]) - 1, fields[b"value"]))
     return found
-
-
-def read_name(name: bytes) -> tuple[bytes, int] | None:
-    """Job and index from the name that an item has in an inbox; None for the name of a reply."""
-    job, colon, index = name.partition(b":")
-    return (job, int(index)) if colon and index.isdigit() and len(index) <= 15 else None

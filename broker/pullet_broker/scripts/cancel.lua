@@ -1,5 +1,5 @@
 -- cancel: ask that a job does not run. A parked one ends here; any other at the next hand that touches it.
--- KEYS     config cancelled watched stats events delayed parked
+-- KEYS     config cancelled watched progress stats events delayed parked
 -- ARGV     job reply inbox blob inline ttl
 -- RETURNS  CANCELLED | DONE | ASKED
 -- USES     entry events settle

@@ -1,8 +1,9 @@
 -- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
--- KEYS     config cancelled watched stats events dead buried delayed parked LANES
--- ARGV     consumer lane entry retry delay_ms error note events dead_letters dead_ms reply inbox blob inline ttl
+-- KEYS     config cancelled watched progress stats events dead buried delayed parked LANES
+-- ARGV     consumer lane entry retry delay_ms error note log events dead_letters dead_ms reply inbox blob inline ttl
 --          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome;
---          note: type and text of what was raised, in short; events: a line on it while somebody watches, else ''
+--          note: type and text of what was raised, in short; log: the last lines of the attempt's log, for a letter;
+--          events: a line on it while somebody watches, else ''
 -- RETURNS  DEAD | PARKED | CANCELLED | FENCED
 -- USES     entry events settle reissue history letters bury
 -- OOM      allow
@@ -21,7 +22,7 @@ local function tell_of_it(what)
 end
 if arg.retry ~= '1' then
   tell_of_it('ended')
-  bury(flat, arg.entry, arg.consumer, arg.error, errors)
+  bury(flat, arg.entry, arg.consumer, arg.error, errors, arg.log)
   settle(lane, arg.entry, id, field(flat, 'client'), field(flat, 'ttl'), arg.error)
   post()
   return 'DEAD'

@@ -1,11 +1,12 @@
 -- find: where a job is. Reads only, and no more than `most` entries a call: MORE says where to go on.
--- KEYS     parked places LANES
+-- KEYS     parked places progress LANES
 -- ARGV     job reply since lane from most
 --          lane: its number, those of the places after the common ones; from: an entry's id there, where to look first;
 --          since: the same in the lanes behind it
 -- RETURNS  {where, ...}
---          REPLY head, the first line of its reply | PARKED attempt | MORE lane from | NOWHERE
---          LANE consumer attempt key entry: consumer '' while it waits; key: of the stream that holds the entry
+--          REPLY head, the first line of its reply | PARKED attempt progress | MORE lane from | NOWHERE
+--          LANE consumer attempt key entry progress: consumer '' while it waits; key: of the stream that holds the
+--          entry; progress: how far it was at last, or ''
 -- USES     entry
 -- OOM      allow
 -- ATOMIC   a job that moves from lane to lane must not be passed over between two looks
@@ -19,7 +20,8 @@ end
 local head = redis.call('GETRANGE', arg.reply .. arg.job, 0, 199):match('^[^\n]+')
 if head then return {'REPLY', head} end
 local packed = redis.call('HGET', key.parked, arg.job)
-if packed then return {'PARKED', field(cmsgpack.unpack(packed), 'attempt') or '1'} end
+local progress = redis.call('HGET', key.progress, arg.job) or ''
+if packed then return {'PARKED', field(cmsgpack.unpack(packed), 'attempt') or '1', progress} end
 
 while lanes[number] do
   local lane = lanes[number]
@@ -27,7 +29,7 @@ while lanes[number] do
   for _, entry in ipairs(found) do
     if field(entry[2], 'id') == arg.job then
       local pending = redis.pcall('XPENDING', lane, 'workers', entry[1], entry[1], 1)
-      return {'LANE', pending[1] and pending[1][2] or '', field(entry[2], 'attempt') or '1', lane, entry[1]}
+      return {'LANE', pending[1] and pending[1][2] or '', field(entry[2], 'attempt') or '1', lane, entry[1], progress}
     end
   end
   if #found == most then return {'MORE', tostring(number), found[most][1]} end

@@ -1,5 +1,5 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     config workers cancelled watched stats events dead buried storm places LANES
+-- KEYS     config workers cancelled watched progress stats events dead buried storm places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}

@@ -36,7 +36,7 @@ if not state then make_groups() end
 local new_inbox = 0
 if redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0 then
   new_inbox = 1
-  redis.call('XADD', key.inbox, '*', 'open', arg.me)
+  redis.call('XADD', key.inbox, '*', ':open', arg.me)
   redis.call('PEXPIRE', key.inbox, arg.client_ms)
 end
 local accepted = 0

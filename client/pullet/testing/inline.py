@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullet.client import Client
@@ -16,12 +17,14 @@ from pullet.method import Methods
 from pullet.options import Options, OptionWords
 from pullet.resolve import resolve
 from pullet.retrying import names_of
+from pullet.running import RunningJob, enter, leave
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode, is_pickled
 from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, TooLarge
 from pullet_broker.failure import describe
 from pullet_broker.job import new_job_id
 from pullet_broker.parts import Buffer
+from pullet_broker.progress import Progress
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.retrying import is_worth_a_retry
 from pullet_broker.settings import Codec, Queue
@@ -83,6 +86,19 @@ class InlinePool(Client[E]):
         raise TypeError("an InlinePool lives in one process; use a Pool where jobs shall come from others")
 
 
+class InlineJob(RunningJob):
+    """Its reports are in the future at once."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: Future[Any], attempt: int, method: str) -> None:
+        super().__init__(future.job_id, attempt, method)
+        self._future = future
+
+    def _tell(self, progress: Progress) -> None:
+        self._future.progress = progress
+
+
 class InlineCore:
     """Takes the place of a client's connections: runs jobs instead of sending them."""
 
@@ -103,7 +119,7 @@ class InlineCore:
         future: Future[Any] = Future(new_job_id(), lambda job: None)
         future.build, future.accepted = build, True
         with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
-            raw = self._run(method, payload, options)
+            raw = self._run(future, method, payload, options)
         resolve(future, raw, self._queue)
         if options.keep is not False:
             self._futures[future.job_id] = future
@@ -135,19 +151,25 @@ class InlineCore:
         if self._closed:
             raise ClientClosed("submit after close; make another pool", queue=self._queue.name)
 
-    def _run(self, name: str, payload: bytes, options: Options) -> bytes:
+    def _run(self, future: Future[Any], name: str, payload: bytes, options: Options) -> bytes:
         """The reply of the last attempt."""
         attempt, retry_on, no_retry_on = 1, names_of(options.retry_on), names_of(options.no_retry_on)
-        raw, error = self._attempt(name, payload, attempt)
+        raw, error = self._attempt(future, name, payload, attempt)
         while error is not None and attempt <= options.retries and is_worth_a_retry(error, retry_on, no_retry_on):
             attempt += 1
-            raw, error = self._attempt(name, payload, attempt)
+            raw, error = self._attempt(future, name, payload, attempt)
         return raw
 
-    def _attempt(self, name: str, payload: bytes, attempt: int) -> tuple[bytes, BaseException | None]:
+    def _attempt(
+        self, future: Future[Any], name: str, payload: bytes, attempt: int
+    ) -> tuple[bytes, BaseException | None]:
         """The reply of one attempt, as a worker would commit it, and what the engine raised."""
         started = time.perf_counter()
-        outcome, encoded, error = run(self.engine, name, payload, self._queue, self._await)
+        token = enter((InlineJob(future, attempt, name),))
+        try:
+            outcome, encoded, error = run(self.engine, name, payload, self._queue, self._await)
+        finally:
+            leave(token)
         run_us, failed = int((time.perf_counter() - started) * 1e6), outcome != "ok"
         self.done, self.failed = self.done + (not failed), self.failed + failed
         packed = pack_reply(outcome, attempt, WORKER, run_us, encoded)
@@ -165,7 +187,7 @@ class InlineCore:
             except BaseException as error:  # raised again below, in the caller's thread
                 errors.append(error)
 
-        thread = threading.Thread(target=wait, name="pullet-inline")
+        thread = threading.Thread(target=copy_context().run, args=(wait,), name="pullet-inline")
         thread.start()
         thread.join()
         if errors:

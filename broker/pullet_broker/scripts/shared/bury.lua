@@ -13,11 +13,11 @@ local function make_room()
   end
 end
 
-local function bury(flat, entry, consumer, reply, errors)
+local function bury(flat, entry, consumer, reply, errors, log)
   local job = field(flat, 'id') or ''
   local place = find_letter(job) -- a server that lost its last second may bury a job twice
   if place then drop_letter(place, job) end
-  local letter = changed(flat, entry, {worker = consumer, error = reply, errors = errors})
+  local letter = changed(flat, entry, {worker = consumer, error = reply, errors = errors, log = log ~= '' and log or nil})
   redis.call('HSET', key.buried, job, redis.call('XADD', key.dead, '*', unpack(letter)))
   redis.call('HINCRBY', key.stats, 'dead', 1)
   if field(flat, 'blob') then redis.call('PEXPIRE', arg.blob .. job, arg.dead_ms) end

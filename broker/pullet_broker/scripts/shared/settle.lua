@@ -1,10 +1,14 @@
--- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.stats, arg.reply, arg.inbox, arg.blob,
--- arg.inline, arg.ttl, and events.
+-- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.progress, key.stats, arg.reply, arg.inbox,
+-- arg.blob, arg.inline, arg.ttl, and events.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
 local mail, gone, counts, told, teller = {}, {}, {}, {}, '-'
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
-local tombs = redis.call('EXISTS', key.cancelled) == 1
-local watched = redis.call('EXISTS', key.watched) == 1
+local tombs, watched, progress = false, false, false
+if redis.call('EXISTS', key.cancelled, key.watched, key.progress) > 0 then -- mostly there is none of them
+  tombs = redis.call('EXISTS', key.cancelled) == 1
+  watched = redis.call('EXISTS', key.watched) == 1
+  progress = redis.call('EXISTS', key.progress) == 1
+end
 
 local function is_cancelled(job)
   return tombs and redis.call('ZSCORE', key.cancelled, job) ~= false
@@ -29,6 +33,7 @@ local function settle(lane, entry, job, client, ttl, reply)
   local word = reply:match('^%a+') or 'unreadable'
   counts[word] = (counts[word] or 0) + 1
   if tombs then redis.call('ZREM', key.cancelled, job) end
+  if progress then redis.call('HDEL', key.progress, job) end
   tell(client, job, reply)
   if watched then
     for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, reply) end

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pullet.future import Future
-from pullet.progress import NO_METER, LineMeter, RichMeter, meter
+from pullet.meter import NO_METER, LineMeter, RichMeter, meter
 from pullet.results import Results
 
 

@@ -1,0 +1,34 @@
+"""The job that a worker runs, as its engine's code sees it: see `pullet.current_job`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pullet.running import RunningJob
+from pullet_broker.job import Entry
+from pullet_broker.progress import Progress
+from pullet_workers.reports import Reports
+
+OpenReports: TypeAlias = Callable[[Entry], Reports]
+
+
+class Attempt(RunningJob):
+    """One is made for every job, so it does next to nothing until it is asked."""
+
+    __slots__ = ("_entry", "_open", "_reports")
+
+    def __init__(self, entry: Entry, open_reports: OpenReports) -> None:
+        super().__init__(entry.job, entry.attempt, entry.method)
+        self._entry, self._open = entry, open_reports
+        self._reports: Reports | None = None
+
+    def close(self) -> None:
+        """It has ended."""
+        if self._reports is not None:
+            self._reports.close()
+
+    def _tell(self, progress: Progress) -> None:
+        if self._reports is None:
+            self._reports = self._open(self._entry)
+        self._reports.tell(progress)
