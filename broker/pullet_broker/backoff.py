@@ -1,4 +1,5 @@
-"""How long to wait before the next try: exponential, with full jitter, and a cap."""
+"""How long to wait before the next try: exponential, with full jitter, and a cap of a second: who waits for a server
+that was away must not wait much longer than it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ class Backoff:
     Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
 
-    def __init__(self, first_s: float = 0.05, most_s: float = 3.0, draw: Callable[[], float] = random.random) -> None:
+    def __init__(self, first_s: float = 0.05, most_s: float = 1.0, draw: Callable[[], float] = random.random) -> None:
         self._first_s, self._most_s, self._draw = first_s, most_s, draw
         self._failures = 0
 

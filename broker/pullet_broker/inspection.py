@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pullet_broker.address import Address
-from pullet_broker.errors import ServerRefused
+from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
+from pullet_broker.schema import check_schema
+from pullet_broker.settings import Queue
 
 Kind = Literal["redis", "valkey"]
 Persistence = Literal["aof", "rdb", "none"]
@@ -22,13 +24,26 @@ Version = tuple[int, int, int]
 OLDEST: Version = (7, 0, 0)
 
 
-def inspect_server(address: Address) -> list[str]:
-    """Connect once and judge the server: warnings about one that can be used, or `ServerRefused`."""
-    link = Link(address, "pullet:inspect", timeout_s=5)
+def inspect_server(address: Address, queue: Queue) -> list[str]:
+    """Connect once and judge the server: warnings about one that can be used for `queue`, or `ServerRefused`.
+
+    Raises `SchemaMismatch` for a queue in another wire format, and `ServerUnavailable` for a replica, which may be a
+    master soon.
+    """
+    link = Link.to(queue, address, "inspect", timeout_s=5)
     try:
-        return judge(ask_facts(link))
+        facts = ask_facts(link)
+        schema = _ask(link, "HGET", queue.keys.fixed("config"), "schema")
     finally:
         link.close()
+    if facts.is_replica:
+        raise ServerUnavailable(
+            f"{address} is a replica, which takes no jobs: name its master, or the sentinels that know it, as in "
+            "redis+sentinel://host:port,host:port/service",
+            server=str(address),
+        )
+    check_schema(queue, schema)
+    return judge(facts)
 
 
 def ask_facts(link: Link) -> ServerFacts:
@@ -61,6 +76,7 @@ class ServerFacts:
     eviction: str | None = None
     persistence: Persistence | None = None
     maxmemory: int | None = None
+    is_replica: bool | None = None
     memory: int | None = None
     writes_ok: bool | None = None
     role: str | None = None
@@ -87,6 +103,7 @@ def read_facts(info: Mapping[str, str], save: str | None = None) -> ServerFacts:
         eviction=info.get("maxmemory_policy"),
         persistence=_persistence(info, save),
         maxmemory=_number(info.get("maxmemory")),
+        is_replica=info["role"] == "slave" if "role" in info else None,
         memory=_number(info.get("used_memory")),
         writes_ok=_writes_ok(info),
         role=info.get("role"),

@@ -6,36 +6,57 @@ layer, which costs more per call than the call. Nothing is repeated here: only t
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import MovedError
 from redis.retry import Retry
 
 from pullet_broker.address import Address
-from pullet_broker.errors import PulletError, ServerError, ServerFull, ServerRefused, ServerUnavailable
+from pullet_broker.discovery import finder
+from pullet_broker.errors import PulletError, ServerUnavailable
 from pullet_broker.parts import pack
 from pullet_broker.scripting import Arg, Call
+from pullet_broker.settings import Queue
+from pullet_broker.translation import ScriptMissing, translated
 
 T = TypeVar("T")
 
 REPLY_TIMEOUT_S = 10.0
 """How long a reply may take; a blocking read must ask for clearly less."""
+CONNECT_TIMEOUT_S = 5.0
 
 
 class Link:
-    """A connection that opens at its first use, and again at the next use after it broke."""
+    """A connection that opens at its first use, and again at the next use after it broke.
 
-    def __init__(self, address: Address, name: str, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+    After `ServerUnavailable` it is closed, whatever the reason: the next use finds the server that serves by then, and
+    no reply is left over.
+    """
+
+    def __init__(self, address: Address, name: str, timeout_s: float | None = None, *, key: str = "") -> None:
+        """`key` is any key of the queue that is meant: it tells the node of a cluster."""
         self.address = address
         self.opened = 0
         """How often it has connected."""
-        self._pool = _pool(address, name, timeout_s)
+        timeout_s = timeout_s or REPLY_TIMEOUT_S
+        ours = {
+            "client_name": name,
+            "protocol": 2,
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._finder = finder(address, key, ours)
         self._connection: Any = None
+
+    @classmethod
+    def to(cls, queue: Queue, address: Address, role: str, timeout_s: float | None = None) -> Link:
+        """To the server that has a queue, under the name `pullet:<queue>:<role>`."""
+        return cls(address, f"pullet:{queue.name}:{role}", timeout_s, key=queue.keys.fixed("config"))
 
     @property
     def is_open(self) -> bool:
@@ -44,10 +65,8 @@ class Link:
     def open(self) -> None:
         """Connect now. Raises `ServerUnavailable` or `ServerRefused`."""
         if self._connection is None:
-            # not make_connection(): the pool counts those, and refuses after max_connections reconnects
-            connection = self._pool.connection_class(**self._pool.connection_kwargs)
             try:
-                connection.connect()
+                connection = self._finder.connect()
             except (redis.RedisError, OSError) as error:
                 raise self._translated(error) from error
             self._connection = connection
@@ -64,15 +83,16 @@ class Link:
             raise self._translated(error) from error
 
     def receive(self) -> Any:
-        """The next reply. An error reply raises, and leaves the connection usable."""
+        """The next reply. An error reply raises, and leaves the connection usable unless it is `ServerUnavailable`."""
         if self._connection is None:
             raise ServerUnavailable(f"the connection to {self.address} was closed", server=str(self.address))
         try:
             return self._connection.read_response(disable_decoding=True)
         except redis.ResponseError as error:
-            if not self._connection.is_connected:
-                self.close()
-            raise self._translated(error) from error
+            problem = self._translated(error)
+            if isinstance(problem, ServerUnavailable) or not self._connection.is_connected:
+                self._leave(error)
+            raise problem from error
         except (redis.RedisError, OSError, AttributeError) as error:
             self.close()
             raise self._translated(error) from error
@@ -130,53 +150,10 @@ class Link:
         self.load([call])
         return call.parse(self.execute(*call.command()))
 
+    def _leave(self, error: redis.ResponseError) -> None:
+        if isinstance(error, MovedError):
+            self._finder.moved(error, self._connection)
+        self.close()
+
     def _translated(self, error: Exception) -> PulletError:
-        where = str(self.address)
-        text = str(error)
-        if isinstance(error, NoScriptError):
-            return ScriptMissing("the server does not know a script", server=where)
-        if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
-            return ServerFull(
-                f"{where} is at its maxmemory and takes no new jobs; raise maxmemory or let workers drain it",
-                server=where,
-            )
-        if isinstance(error, (redis.AuthenticationError, NoPermissionError)) or _is_refusal(text):
-            return ServerRefused(f"{where} refused: {text}; check user, password and ACL rights", server=where)
-        if isinstance(error, redis.ResponseError) and not (isinstance(error, ReadOnlyError) or _is_passing(text)):
-            return ServerError(f"{where} answered: {text}", server=where, answer=text)
-        return ServerUnavailable(f"no answer from {where}: {text}; is the server running there?", server=where)
-
-
-def _pool(address: Address, name: str, timeout_s: float) -> redis.ConnectionPool:
-    """redis-py's reading of the URL; only its recipe for a connection is used."""
-    with contextlib.suppress(ValueError):  # its text may quote the password, so it must not even be our context
-        return redis.ConnectionPool.from_url(
-            address.url,
-            client_name=name,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=min(5.0, timeout_s),
-            retry=Retry(NoBackoff(), 0),
-            **({} if address.url.startswith("unix:") else {"socket_keepalive": True}),
-            **address.credentials(),
-        )
-    raise ServerRefused(
-        f"{address} is not the URL of a server: expected redis://host:port/db, rediss:// or unix:///path, with "
-        "/ ? # @ of a password written as %2F %3F %23 %40"
-    )
-
-
-class ScriptMissing(ServerError):
-    """NOSCRIPT: the server lost its scripts, as it does at every restart."""
-
-
-def _is_refusal(text: str) -> bool:
-    refusals = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "ACL failure")
-    return text.startswith(refusals) or "can't run this command" in text
-
-
-def _is_passing(text: str) -> bool:
-    """Errors of a server that is loading, failing over or short of disk: it will answer again."""
-    return text.startswith(
-        ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED force", "MISCONF")
-    )
+        return translated(error, str(self.address))

@@ -188,7 +188,7 @@ class Client(Executor, Generic[E]):
         return bool(self._execute(pausing.is_paused(self._queue)))
 
     def _execute(self, command: tuple[Arg, ...]) -> Any:
-        with contextlib.closing(Link(self._address, f"pullet:{self._queue.name}:ask")) as link:
+        with contextlib.closing(Link.to(self._queue, self._address, "ask")) as link:
             return link.execute(*command)
 
     def flush(self, timeout: float | None = None) -> bool:

@@ -26,20 +26,22 @@ def connect(
 ) -> Client[E]:
     """A client of the queue of `engine`. Starts nothing and needs no Ray.
 
-    `redis` is a URL (`redis://`, `rediss://`, `unix://`); without it the environment's `PULLET_REDIS` is used.
+    `redis` is a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`; see
+    docs/connections.md); without it the environment's `PULLET_REDIS` is used.
     `queue` is the engine's class name in lower case unless given. `engine` may be None where the class is not at
     hand: name the queue, and submit methods by name. `defaults` are the options of the jobs of this client, as in
     `defaults={"retries": 2}`: see `pullet.defaults`. With `codec="pickle"`, here and at the pool, arguments and results
     may be of any class; whoever can write to the server can then run code here.
 
     Raises `ServerUnavailable` when nothing answers, `ServerRefused` for a server that cannot be used: a wrong
-    password, older than 7.0, or one that may evict jobs. Warns when nothing is persisted.
+    password, older than 7.0, or one that may evict jobs. Raises `SchemaMismatch` when an incompatible release uses the
+    queue. Warns when nothing is persisted.
     """
     from pullet_broker.inspection import inspect_server  # not needed before somebody connects
 
     address = find_address(redis)
     settings = Queue.of(queue or queue_name(engine), codec)
-    for warning in inspect_server(address):
+    for warning in inspect_server(address, settings):
         warnings.warn(warning, RuntimeWarning, stacklevel=2)
     return Client(engine, settings, address, defaults)
 

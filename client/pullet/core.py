@@ -196,7 +196,7 @@ class Core:
         items = [item for item in list(self._open.values()) if first <= item.number <= last]
         if not items:
             return
-        link = Link(self._address, f"pullet:{self._queue.name}:look")
+        link = Link.to(self._queue, self._address, "look")
         replies = link.execute("MGET", *(self._queue.keys.reply(item.future.job_id) for item in items))
         link.close()
         for item, raw in zip(items, replies, strict=True):

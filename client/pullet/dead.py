@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pullet_broker.address import Address
 from pullet_broker.codec import decode_call
-from pullet_broker.errors import QueueFull, SchemaMismatch
+from pullet_broker.errors import QueueFull
 from pullet_broker.letter import DeadLetter, arguments_expired, read_letter
 from pullet_broker.link import Link
 from pullet_broker.moves.dead import (
@@ -24,6 +24,7 @@ from pullet_broker.moves.dead import (
     purge,
     replay,
 )
+from pullet_broker.schema import schema_mismatch
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 
@@ -132,7 +133,7 @@ class DeadLetters:
     def _check(self, replayed: Replayed, done: int = 0) -> None:
         name = self._queue.name
         if replayed.answer is Replay.SCHEMA:
-            raise SchemaMismatch(f"queue {name!r} was made by an incompatible release of pullet", queue=name)
+            raise schema_mismatch(self._queue)
         if replayed.answer is Replay.FULL:
             raise QueueFull(
                 f"queue {name!r} holds {replayed.backlog} jobs, its limit is {replayed.limit}: the letter stays; "
@@ -148,7 +149,7 @@ class DeadLetters:
             return link.execute(*command)
 
     def _link(self) -> contextlib.closing[Link]:
-        return contextlib.closing(Link(self._address, f"pullet:{self._queue.name}:dead"))
+        return contextlib.closing(Link.to(self._queue, self._address, "dead"))
 
 
 def _has_error(letter: DeadLetter, error: type[BaseException] | str | None) -> bool:

@@ -45,7 +45,7 @@ class Receiver:
         """Called after a reconnect, and when jobs are open and nothing has come for a while: is the server still the
         one that accepted them?"""
         self._queue, self._open = queue, open_jobs
-        self._link = Link(address, f"pullet:{queue.name}:inbox", timeout_s=BLOCK_MS / 1000 + 5)
+        self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + 5)
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []
@@ -109,6 +109,7 @@ class Receiver:
                 self._stop.wait(backoff.next_s())
             except Exception:  # the thread must outlive whatever one reply contains
                 log.exception("cannot read replies", extra={"queue": self._queue.name})
+                self._link.close()  # with the answers that were not read yet
                 self._stop.wait(backoff.next_s())
 
     def _tell_of_trouble(self) -> None:

@@ -18,16 +18,17 @@ from pullet_broker.errors import (
     ClientClosed,
     PulletError,
     QueueFull,
-    SchemaMismatch,
     ServerError,
     ServerFull,
     ServerUnavailable,
 )
 from pullet_broker.job import new_client_id
-from pullet_broker.link import Link, ScriptMissing
+from pullet_broker.link import Link
 from pullet_broker.moves.submit import Answer, Submitted, submit
+from pullet_broker.schema import schema_mismatch
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+from pullet_broker.translation import ScriptMissing
 
 log = logging.getLogger("pullet.client")
 
@@ -49,7 +50,7 @@ class Sender:
         self.on_forgotten: Callable[[int, int], None] = lambda first, last: None
         """Called with the numbers of accepted jobs that the server forgot and that cannot be sent again."""
         self._queue, self._address, self._reject = queue, address, reject
-        self._link = Link(address, f"pullet:{queue.name}:send")
+        self._link = Link.to(queue, address, "send")
         self._connections = 0
         self._announced = False
         self._outbox = Outbox(queue.limits)
@@ -247,14 +248,10 @@ class Sender:
 
     def _check(self, answer: Submitted) -> None:
         if answer.answer is Answer.SCHEMA:
-            raise SchemaMismatch(
-                f"queue {self._queue.name!r} was made by an incompatible release of pullet; use the same release "
-                "everywhere, or another queue name",
-                queue=self._queue.name,
-            )
+            raise schema_mismatch(self._queue)
         if answer.answer is Answer.STALE:
             self._link.close()
-            raise ServerUnavailable("a newer connection of this client has taken over")
+            raise ServerUnavailable("a newer connection of this client has taken over", server=str(self._address))
 
     def _full(self, answer: Submitted) -> QueueFull:
         return QueueFull(

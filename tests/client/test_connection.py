@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import time
-import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PulletError, ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from tests.support.proxy import Proxy
-from tests.support.workers import Kit
+from tests.support.workers import Kit, everything_shown
 
 pytestmark = [pytest.mark.timeout(30), pytest.mark.filterwarnings("ignore:nothing is persisted")]
 
@@ -36,16 +35,6 @@ def configure(server: EmbeddedServer, name: str, value: str) -> None:
     link = Link(Address(server.url), "test")
     link.execute("CONFIG", "SET", name, value)
     link.close()
-
-
-def everything_shown(error: BaseException) -> str:
-    """All that a user, a log or a crash report may show of an error."""
-    shown = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    seen: BaseException | None = error
-    while seen is not None:
-        shown += repr(seen) + repr(seen.args) + repr(getattr(seen, "evidence", ""))
-        seen = seen.__cause__ or seen.__context__
-    return shown
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/at/all", "redis://nowhere.invalid:6379/0"])

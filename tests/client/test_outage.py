@@ -107,7 +107,7 @@ def test_what_is_delivered_late_by_a_dead_connection_does_not_count(
     queue: Queue, address: Address, link: Link, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half-open: the jobs are sent into a connection that carries nothing, again on a new one, and then all arrive."""
-    monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))  # seconds that an answer may take
+    monkeypatch.setattr("pullet_broker.link.REPLY_TIMEOUT_S", 0.3)
     kit = Kit()
     with running(queue, address, kit), calling(queue, Address(proxy.url)) as client:
         assert client.submit(Kit.echo, "before").result(10) == "before"

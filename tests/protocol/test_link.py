@@ -14,11 +14,12 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PulletError, ServerError, ServerUnavailable
-from pullet_broker.link import Link, ScriptMissing
+from pullet_broker.link import Link
 from pullet_broker.moves.life import beat
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+from pullet_broker.translation import ScriptMissing
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe, a_job
 

@@ -121,6 +121,7 @@ def test_a_server_that_became_a_replica_is_unavailable(boss: Link, worker: Link,
     try:
         with pytest.raises(ServerUnavailable):
             worker.execute("SET", "key", "value")
+        assert not worker.is_open, "the next use looks for the server that is the master by then"
         with pytest.raises(ServerUnavailable):
             worker.run(call)
     finally:
@@ -148,5 +149,35 @@ def test_no_answer_is_left_over_after_a_server_refused_several_calls_for_now(
     with broken_disk(own, boss):
         with pytest.raises(ServerUnavailable, match="MISCONF"):
             worker.run_all([call, call, call])
+        assert not worker.is_open
         assert worker.execute("CLIENT", "GETNAME") == b"worker"
     worker.run(call)
+
+
+def test_a_server_that_a_script_stalls_is_unavailable_until_that_ends(
+    own: EmbeddedServer, boss: Link, worker: Link, call: Call[object]
+) -> None:
+    """Not refused: the workers of all queues there would end."""
+    worker.run(call)
+    killer = Link(Address(own.url), "killer")
+    killer.open()
+    with setting(boss, "busy-reply-threshold", 10, 5000):
+        boss.send(("EVAL", "while true do end", 0))
+        try:
+            assert wait_until(lambda: is_busy(worker))
+            with pytest.raises(ServerUnavailable, match="BUSY"):
+                worker.run(call)
+        finally:
+            killer.execute("SCRIPT", "KILL")
+            killer.close()
+            with pytest.raises(ServerError, match="SCRIPT KILL"):
+                boss.receive()
+    worker.run(call)
+
+
+def is_busy(link: Link) -> bool:
+    try:
+        link.execute("EXISTS", "key")
+    except ServerUnavailable:
+        return True
+    return False

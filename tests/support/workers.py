@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -207,3 +208,13 @@ def kill_connections(link: Link, name: str) -> int:
         if name in fields["name"]:
             killed += int(link.execute("CLIENT", "KILL", "ID", fields["id"]))
     return killed
+
+
+def everything_shown(error: BaseException) -> str:
+    """All that a user, a log or a crash report may show of an error."""
+    shown = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    seen: BaseException | None = error
+    while seen is not None:
+        shown += repr(seen) + repr(seen.args) + repr(getattr(seen, "evidence", ""))
+        seen = seen.__cause__ or seen.__context__
+    return shown

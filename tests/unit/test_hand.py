@@ -297,3 +297,29 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
     assert Counter(started) + Counter(given) == Counter(entry.id for entry in taken)
     assert Counter(sent) == Counter(started), "each outcome goes out once"
     assert given, "the courier had its share"
+
+
+def test_what_is_lost_while_it_runs_or_is_set_aside_has_no_outcome() -> None:
+    hand, taken = Hand(), entries(3)
+    hand.take(taken)
+    hand.start()
+    hand.finish(taken[0], finished(taken[0]))
+    hand.start()
+    aside = hand.set_aside()
+
+    hand.drop(taken)
+    hand.finish(taken[1], finished(taken[1]))
+
+    assert not aside
+    assert hand.commit(64) == []
+    assert hand.held() == []
+
+
+def test_what_runs_since_before_a_worker_counted_as_dead_may_still_end_first() -> None:
+    hand, (entry,) = Hand(), entries(1)
+    hand.take([entry])
+    hand.start()
+    hand.clear()
+    hand.drop([entry])
+    hand.finish(entry, finished(entry))
+    assert [one.outcome.entry for one in hand.commit(64)] == [entry]

@@ -14,10 +14,12 @@ from pullet_broker.codec import encode_call
 from pullet_broker.job import Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import wait_for_work
+from pullet_broker.moves.cycle import Outcome, wait_for_work
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Lease, Queue
+from pullet_workers.exchange import Exchange
+from pullet_workers.hand import Finished, Hand
 from pullet_workers.heart import Heart
 from tests.support.leaks import wait_until
 from tests.support.scribe import Worker as Consumer
@@ -111,6 +113,30 @@ def test_an_outcome_does_not_end_another_job_under_the_same_entry(queue: Queue, 
         assert client.submit(Kit.echo, "second").result(10) == "second"
         assert pending(link, lane) == [b"other"]
         assert link.execute("XLEN", lane) == 1
+
+
+def test_no_second_connection_ends_another_job_under_the_same_entry(queue: Queue, address: Address, link: Link) -> None:
+    """The courier commits beside a running job. When its connection broke, it must look what is still the worker's."""
+    lane, worker, hand = queue.keys.lane("normal"), Consumer(link, queue, "w").register(), Hand()
+    link.run(submit(queue, new_client_id(), 1, 1, [call("echo", n) for n in range(3)]))
+    taken = worker.take(3)
+    hand.take(taken)
+    for entry in taken[:2]:
+        hand.start()
+        hand.finish(entry, Finished(Outcome(entry, b"ok 1 w 0\n")))
+    hand.start()
+    exchange, errands = Exchange(queue, hand, lambda: "w"), Link.to(queue, address, "errands")
+    errands.open()
+    link.execute("XGROUP", "SETID", lane, GROUP, "0")
+    link.execute("XACK", lane, GROUP, *(entry.id for entry in taken[:2]))
+    link.execute("XREADGROUP", "GROUP", GROUP, "other", "COUNT", 2, "STREAMS", lane, ">")
+
+    errands.close()
+    exchange.run(errands, 0, alone=False)
+
+    assert pending(link, lane) == [b"other", b"other", b"w"]
+    assert [entry.id for entry in hand.held()] == [taken[2].id]
+    errands.close()
 
 
 def test_a_worker_whose_runner_is_gone_stops_beating(queue: Queue, address: Address, link: Link) -> None:

@@ -27,7 +27,7 @@ class Committer:
 
     def __init__(self, queue: Queue, consumer: Consumer, exchange: Exchange, hand: Hand) -> None:
         self._queue, self._consumer, self._exchange, self._hand = queue, consumer, exchange, hand
-        self._link = Link(consumer.link.address, f"pullet:{queue.name}:commit")
+        self._link = Link.to(queue, consumer.link.address, "commit")
         self._changed = threading.Condition()
         self._on = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pullet-committer", daemon=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pullet_broker.address import Address
-from pullet_broker.errors import SchemaMismatch, ServerError, ServerUnavailable
+from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import (
@@ -23,6 +23,7 @@ from pullet_broker.moves.cycle import (
     wait_for_work,
 )
 from pullet_broker.moves.life import beat, forget
+from pullet_broker.schema import schema_mismatch
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commits
 from pullet_workers.hand import Hand
@@ -56,7 +57,7 @@ class Consumer:
         """That read was begun with nothing in hand, so that it may bring a suspect."""
         self.compare_at = 0.0
         """When to compare next, on the monotonic clock."""
-        self.link = Link(address, f"pullet:{queue.name}:take")
+        self.link = Link.to(queue, address, "take")
         self._queue, self._hand, self._record, self._report = queue, hand, record, report
         self._pass_time = pass_time
 
@@ -70,7 +71,8 @@ class Consumer:
         self._hand.clear()
         host = "".join(c if c.isalnum() or c in "-_" else "-" for c in os.uname().nodename.split(".")[0])
         name = f"{self._record.name}.{host}-{os.getpid()}.{os.urandom(3).hex()}"
-        self.link.run(beat(self._queue, name, 0, self._record.text(self._report)))
+        beaten = self.link.run(beat(self._queue, name, 0, self._record.text(self._report)))
+        self._heed_schema(beaten.standing)
         self.name = name
         self._report.state = "busy" if self._hand.runs else "idle"
 
@@ -103,8 +105,7 @@ class Consumer:
         """Act on how the queue sees this worker; True when it may take."""
         if standing in (Standing.OK, Standing.YIELD):
             return True
-        if standing is Standing.SCHEMA:
-            raise SchemaMismatch(f"queue {self._queue.name!r} was made by an incompatible release of pullet")
+        self._heed_schema(standing)
         if standing is Standing.PAUSED:
             self._report.state = "paused"
             self._pass_time()
@@ -113,6 +114,11 @@ class Consumer:
         else:
             self.register()  # it counted as dead: its jobs are other workers' now
         return False
+
+    def _heed_schema(self, standing: Standing) -> None:
+        """No release can work with another one's wire format."""
+        if standing is Standing.SCHEMA:
+            raise schema_mismatch(self._queue)
 
     def wait(self, block_ms: int | None = None, *, most: int = 1, calm: bool = True) -> list[Entry]:
         """Wait for work, and take up to `most` entries of what comes; the rest is given back.
@@ -163,6 +169,8 @@ class Consumer:
     def leave(self) -> None:
         """Give back what was not started, commit what was, be forgotten. Repeat it when the server was away."""
         self._hand.reclaim()
+        if not self.link.is_open:
+            self.compare()
         aside = self._hand.set_aside()
         try:
             self.give_back(aside.queued)

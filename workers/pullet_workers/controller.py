@@ -282,7 +282,7 @@ class Controller:
             "wanted": self._wanted,
             "ready": self._fleet.ready,
             "pending": sum(member.state == "pending" for member in members),
-            "trouble": self._fleet.trouble or self._upset,
+            "trouble": self._fleet.trouble or self._upset or self._registry.foreign,
             "waiting": self._last.waiting if self._last else None,
             "running": self._last.running if self._last else None,
         }
@@ -294,7 +294,7 @@ class Controller:
             "scale": json.dumps([self._scale.least, self._scale.most, self._scale.per]),
             "owners": json.dumps(sorted(self._owners)),
             "wanted": self._wanted,
-            "trouble": self._fleet.trouble,
+            "trouble": self._fleet.trouble or self._registry.foreign,
             "backlog": self._last.waiting if self._last else 0,
         }
         news = {name: value for name, value in fields.items() if self._noted.get(name) != value}

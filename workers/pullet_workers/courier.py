@@ -37,7 +37,7 @@ class Courier:
     ) -> None:
         self._queue, self._hand, self._exchange, self._consumer = queue, hand, exchange, consumer
         self._on_trouble = on_trouble
-        self._link = Link(address, f"pullet:{queue.name}:errands")
+        self._link = Link.to(queue, address, "errands")
         self._changed = threading.Condition()
         self._plan = NOTHING
         self._ahead = 1
@@ -113,6 +113,7 @@ class Courier:
                     self._changed.wait_for(lambda: self._stopping, 0.2)
 
     def _hand_in(self, aside: Aside) -> None:
+        self._exchange.reopen(self._link)
         if aside.finished:
             self._link.run_all(commits(self._queue, self._consumer(), aside.finished, 0))
         for start in range(0, len(aside.queued), RETURNS):

@@ -141,8 +141,8 @@ class Emitter:
 
     def __init__(self, queue: Queue, address: Address, consumer: Callable[[], str]) -> None:
         self._queue, self._consumer = queue, consumer
-        self._link = Link(address, f"pullet:{queue.name}:parts")
-        self._backoff = Backoff(most_s=queue.lease.seconds / 3)
+        self._link = Link.to(queue, address, "parts")
+        self._backoff = Backoff()
         self._changed = threading.Condition()
         self._busy: dict[int, Sending] = {}
         self._stopping = self._idle = False

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import OUTCOMES, Cycled
+from pullet_broker.moves.cycle import OUTCOMES, Cycled, reconcile
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commits
 from pullet_workers.hand import Hand
@@ -28,9 +28,22 @@ class Exchange:
 
     def run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         """Needs `taking`. When the link breaks, the outcomes stay in hand and go out again."""
+        self.reopen(link)
         while self._hand.finished > OUTCOMES:
             self._run(link, 0, alone=False)
         return self._run(link, want, alone=alone)
+
+    def reopen(self, link: Link) -> None:
+        """Where a connection was lost, drop what is held and not pending, before anything is committed or given back.
+
+        The server may have forgotten its last moment, and give the same entries to other jobs by now: a master that
+        was a replica does. What is pending and not held is nobody's business here: a take may be under way.
+        """
+        if link.is_open or not link.opened:
+            return
+        held = self._hand.held()
+        lost = link.run(reconcile(self._queue, self._consumer(), held)).lost
+        self._hand.drop(held[place] for place in lost)
 
     def _run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         finished = self._hand.commit(OUTCOMES)

@@ -7,6 +7,7 @@ one `pop`, which is atomic: it is either started or given back, never both.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -44,6 +45,8 @@ class Hand:
         self._queued: deque[Entry] = deque()
         self._finished: deque[Finished] = deque()
         self._running: dict[int, Entry] = {}  # by identity
+        self._lost: dict[int, Entry] = {}  # of those that run: no longer ours
+        self._earlier: dict[int, Entry] = {}  # of those that run: taken by a consumer that counts as dead
         self._committing: list[Finished] = []
         self._aside: list[Aside] = []
         self._moving = threading.Lock()
@@ -114,12 +117,19 @@ class Hand:
         if finished is not None:
             self._finished.append(finished)
         self._running.pop(id(entry), None)
+        self._earlier.pop(id(entry), None)
+        if id(entry) in self._lost:  # looked at last: `drop` marks first, and then goes through what is finished
+            with contextlib.suppress(ValueError):
+                self._finished.remove(finished)  # type: ignore[arg-type]
+            del self._lost[id(entry)]
 
     def commit(self, most: int) -> list[Finished]:
         """Up to `most` outcomes to commit now; they are held until `committed`."""
         with self._moving:
             while self._finished and len(self._committing) < most:
-                self._committing.append(self._finished.popleft())
+                one = self._finished.popleft()
+                if id(one.outcome.entry) not in self._lost:
+                    self._committing.append(one)
             return list(self._committing)
 
     def committed(self) -> None:
@@ -153,19 +163,27 @@ class Hand:
                 self._aside.remove(aside)
 
     def held(self) -> list[Entry]:
-        """Every entry that is ours as far as we know. Only the loop's thread may ask, with no take under way."""
+        """Every entry that is ours as far as we know."""
         with self._moving:
             entries = self.running  # looked at first: what ends meanwhile is then found among the finished
             finished = [*self._committing, *self._finished]
             entries += [*self._queued, *(one.outcome.entry for one in finished)]
             for aside in self._aside:
                 entries += aside.queued + [one.outcome.entry for one in aside.finished]
-            return list({id(entry): entry for entry in entries}.values())
+            return list({id(entry): entry for entry in entries if id(entry) not in self._lost}.values())
 
     def drop(self, lost: Iterable[Entry]) -> None:
         """Entries that are no longer ours: they are not run, and their outcomes are not sent."""
         gone = {(entry.lane, entry.id) for entry in lost}
+        if not gone:
+            return
         with self._moving:
+            for entry in self.running:
+                if (entry.lane, entry.id) in gone and id(entry) not in self._earlier:
+                    self._lost[id(entry)] = entry
+            for aside in self._aside:
+                aside.queued[:] = [entry for entry in aside.queued if (entry.lane, entry.id) not in gone]
+                aside.finished[:] = [one for one in aside.finished if _place(one) not in gone]
             for entry in [entry for entry in self._queued if (entry.lane, entry.id) in gone]:
                 self._queued.remove(entry)
             for one in [one for one in list(self._finished) if _place(one) in gone]:
@@ -174,6 +192,8 @@ class Hand:
 
     def clear(self) -> None:
         """Drop what was not started: this consumer counts as dead. An outcome still counts where it comes first."""
+        with self._moving:
+            self._earlier |= self._running
         self.drop(self.waiting())
 
 

@@ -33,7 +33,7 @@ class Heart:
     ) -> None:
         self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
         self._heed = heed
-        self._link = Link(address, f"pullet:{queue.name}:beat")
+        self._link = Link.to(queue, address, "beat")
         self._number = 0
         self._told: tuple[str, str] | None = None
         self._stop = threading.Event()

@@ -192,7 +192,7 @@ class Pool(Client[E]):
             return _shared_address(running.spec, address)
         if address is None:
             return self._start_server(detached)
-        for warning in inspect_server(address):
+        for warning in inspect_server(address, Queue(name=queue)):
             warnings.warn(warning, RuntimeWarning, stacklevel=4)
         return address
 

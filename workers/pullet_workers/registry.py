@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import beat
 from pullet_broker.moves.survey import Survey, survey, wait_for_entries
+from pullet_broker.schema import schema_mismatch
 from pullet_broker.settings import Queue
 from pullet_workers.heart import bury_consumer, tend
 
@@ -23,9 +25,11 @@ class Registry:
 
     def __init__(self, queue: Queue, address: Address) -> None:
         self._queue = queue
-        self._link = Link(address, f"pullet:{queue.name}:controller")
-        self._waiting = Link(address, f"pullet:{queue.name}:controller")
+        self._link = Link.to(queue, address, "controller")
+        self._waiting = Link.to(queue, address, "controller")
         self._name = f"controller.{os.urandom(3).hex()}"
+        self.foreign = ""
+        """Why the queue is not ours to touch, as the last look found; empty when it is."""
         self._free = threading.Lock()
         self._over = False
 
@@ -52,11 +56,19 @@ class Registry:
                 living = alive(found)
                 vouched = [one for one, record in found.records.items() if str(record.get("name")) in living]
                 beaten = self._link.run(beat(self._queue, self._name, None, vouched=vouched))
+                self._heed(beaten.standing)
                 tend(self._link, self._queue, self._name, beaten)
             except ServerError as error:
                 log.info("the controller waits for the server", extra={"error": str(error)})
                 return None
         return found
+
+    def _heed(self, standing: Standing) -> None:
+        foreign, self.foreign = self.foreign, ""
+        if standing is Standing.SCHEMA:
+            self.foreign = str(schema_mismatch(self._queue))
+            if not foreign:
+                log.error("the queue has become unusable", extra={"queue": self._queue.name, "error": self.foreign})
 
     def wait_for_job(self, since: Survey, timeout_s: float) -> bool | None:
         """True as soon as a job is issued after `since`; False after the time-out; None when nobody can wait so."""

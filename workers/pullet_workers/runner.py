@@ -88,7 +88,7 @@ class Runner:
             lambda: self._thread.is_alive(),
             self.report.witness.heed,
         )
-        self._backoff = Backoff(most_s=queue.lease.seconds / 3)
+        self._backoff = Backoff(most_s=min(1.0, queue.lease.seconds / 3))
         self._stopping, self._ended, self._given_up = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-runner", daemon=True)
 
@@ -203,7 +203,7 @@ class Runner:
         if self._work is not None:
             self._work.wake()
         if self._consumer.connection_id and self._consumer.waits:
-            link = Link(self._address, "pullet:wake")
+            link = Link.to(self._queue, self._address, "wake")
             try:
                 link.execute("CLIENT", "UNBLOCK", self._consumer.connection_id)
             except ServerError as error:
@@ -213,7 +213,7 @@ class Runner:
 
     def _abandon(self) -> None:
         self._given_up.set()
-        link = Link(self._address, "pullet:abandon")
+        link = Link.to(self._queue, self._address, "abandon")
         try:
             running = self._hand.running
             for start in range(0, len(running), RETURNS):
