@@ -66,7 +66,7 @@ class ServerError(PulletError):
 
 
 class ServerUnavailable(ServerError, ConnectionError):
-    """Nothing answers at the address."""
+    """Nothing answers at the address, or what does cannot serve just now. Waiting mends it."""
 
 
 class ServerRefused(ServerError):

@@ -67,7 +67,7 @@ class Core:
         job = options.job(new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         future.build, future.since = build, time.monotonic()
-        self._put(Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait"))
+        self._put(_pending(job, future, options))
         return future
 
     def stream(
@@ -79,7 +79,7 @@ class Core:
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         future.since = time.monotonic()
         arrivals = Arrivals(future)
-        item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
+        item = _pending(job, future, options)
         item.arrivals = arrivals
         self._put(item)
         return Stream(future, arrivals, self._queue, build)
@@ -205,6 +205,12 @@ class Core:
                 resolve(item.future, raw, self._queue)
             else:
                 self._reject(item, _lost(item.future.job_id))
+
+
+def _pending(job: Job, future: Future[Any], options: Options) -> Pending:
+    item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
+    item.hasty = options.when_down == "raise"
+    return item
 
 
 def _lost(job: str) -> JobLost:

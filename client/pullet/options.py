@@ -36,6 +36,7 @@ class OptionWords(TypedDict, total=False):
     key: str | None
     keep: float | bool
     when_full: str
+    when_down: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,10 @@ class Options:
     when_full: str = "raise"
     """What becomes of a job that a full queue or server refuses: "raise" lets its future raise `QueueFull` or
     `ServerFull`, "wait" offers it again, in its order, until there is room or it is cancelled."""
+    when_down: str = "wait"
+    """What becomes of a job that the server has not accepted when it is away: "wait" keeps it until the server is back,
+    "raise" lets its future raise `ServerUnavailable` when a connect has failed. `stored` of that error is False where
+    the job was never sent, and None where it was sent and the answer got lost: then it may run."""
 
     def __post_init__(self) -> None:
         if self.retries < 0:
@@ -74,8 +79,9 @@ class Options:
             raise ValueError(f"expires={self.expires}: expected a number of seconds above 0, or None")
         if self.key is not None:
             check_length("key", self.key)
-        if self.when_full not in ("raise", "wait"):
-            raise ValueError(f'when_full={self.when_full!r}: expected "raise" or "wait"')
+        for name in ("when_full", "when_down"):
+            if getattr(self, name) not in ("raise", "wait"):
+                raise ValueError(f'{name}={getattr(self, name)!r}: expected "raise" or "wait"')
         check_types("retry_on", self.retry_on)
         check_types("no_retry_on", self.no_retry_on)
 

@@ -32,6 +32,8 @@ class Pending:
     """Where the items of a stream go."""
     waits: bool = False
     """A full queue does not end it: it is held, and offered again."""
+    hasty: bool = False
+    """A server that is away ends it."""
     number: int = 0
     accepted_at: float = 0.0
 
@@ -228,6 +230,15 @@ class Outbox:
                     self.size -= item.job.size
                     return True
         return False
+
+    def shed(self) -> tuple[list[Pending], list[Pending]]:
+        """The server is away: the hasty jobs that were never sent, which go, and those it may have got."""
+        unsent = [item for line in (self._held, self._fresh) for item in line if item.hasty]
+        if unsent:
+            self._held = deque(item for item in self._held if not item.hasty)
+            self._fresh = deque(item for item in self._fresh if not item.hasty)
+            self.size -= sum(item.job.size for item in unsent)
+        return unsent, [item for item in self._sent if item.hasty and not item.accepted_at and not item.future.done()]
 
     def abandon(self) -> list[Pending]:
         """Empty it: the jobs that were never accepted."""

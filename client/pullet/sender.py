@@ -175,15 +175,30 @@ class Sender:
 
     def _announce(self) -> None:
         """First call on a connection: overtake whatever an older one still delivers, and learn the mark."""
-        self._link.open()
-        self._connections += 1
-        call = submit(self._queue, self.client, self._connections, self._outbox.next_number, [])
-        answer = self._link.run(call)
+        try:
+            self._link.open()
+            self._connections += 1
+            call = submit(self._queue, self.client, self._connections, self._outbox.next_number, [])
+            answer = self._link.run(call)
+        except ServerUnavailable as error:
+            self._shed(error)
+            raise
         self._check(answer)
         self._announced = True
         with self._changed:
             forgotten = self._outbox.resume(answer.mark, time.monotonic())
         self._after(answer, forgotten)
+
+    def _shed(self, error: ServerUnavailable) -> None:
+        with self._changed:
+            unsent, sent = self._outbox.shed()
+            self._changed.notify_all()
+        for item in unsent:
+            text = f"job {item.job.id} was not submitted: {error}"
+            self._reject(item, ServerUnavailable(text, job=item.job.id, stored=False, **error.evidence))
+        for item in sent:
+            text = f"job {item.job.id} was sent, and may run, but the answer got lost: {error}"
+            self._reject(item, ServerUnavailable(text, job=item.job.id, stored=None, **error.evidence))
 
     def _send_ahead(self) -> None:
         while self._outbox.flying < AHEAD:

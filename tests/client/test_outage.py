@@ -15,6 +15,7 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.embedded import EmbeddedServer
+from pullet_broker.errors import ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
@@ -189,6 +190,46 @@ def test_an_outage_may_last_for_any_number_of_attempts(
         proxy.come_up()
         assert [future.result(10) for future in futures] == list(range(10))
         assert worker.lives
+
+
+def test_during_an_outage_submit_waits_or_fails_as_asked(queue: Queue, address: Address, proxy: Proxy) -> None:
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, Address(proxy.url)) as client:
+        assert client.submit(Kit.echo, "before").result(10) == "before"
+        proxy.go_down()
+        before, hasty = proxy.accepted, client.options(when_down="raise")
+        waiting = client.submit(Kit.echo, "waits")
+        assert wait_until(lambda: proxy.accepted > before), "its connection broke, and it tried another"
+        failing = [hasty.submit(Kit.echo, n) for n in range(3)]
+        for future in failing:
+            with pytest.raises(ServerUnavailable, match="was not submitted: no answer from") as raised:
+                future.result(10)
+            assert (raised.value.stored, raised.value.job) == (False, future.job_id)
+        assert not waiting.done()
+        proxy.come_up()
+        assert waiting.result(10) == "waits"
+        assert hasty.submit(Kit.echo, "after").result(10) == "after"
+    assert kit.calls == ["before", "waits", "after"]
+
+
+def test_a_hasty_job_whose_answer_got_lost_says_that_it_may_run(
+    queue: Queue, address: Address, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pullet_broker.link.REPLY_TIMEOUT_S", 0.3)
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, Address(proxy.url)) as client:
+        assert client.submit(Kit.echo, "before").result(10) == "before"
+        hasty = client.options(when_down="raise").submit
+        proxy.mute(":send")
+        proxy.refuse()
+        future = hasty(Kit.hold, "lost")
+        with pytest.raises(ServerUnavailable, match="was sent, and may run, but the answer got lost") as raised:
+            future.result(10)
+        assert raised.value.stored is None
+        proxy.come_up()
+        kit.go.set()
+        assert client.submit(Kit.echo, "after").result(10) == "after"
+    assert kit.calls == ["before", "lost", "after"], "it ran, and was not submitted again"
 
 
 def test_who_waits_is_told_what_keeps_workers_from_starting(

@@ -44,9 +44,13 @@ class Proxy:
         for pipe in pipes:
             pipe.cut()
 
+    def refuse(self) -> None:
+        """End each new connection at once; those there are stay."""
+        self._down = True
+
     def go_down(self) -> None:
         """End all connections, and each new one at once."""
-        self._down = True
+        self.refuse()
         self.cut()
 
     def come_up(self, target: str | None = None) -> None:
@@ -58,11 +62,28 @@ class Proxy:
 
         With `name` only through those whose client called itself something with it.
         """
-        with self._lock:
-            held = [pipe for pipe in self._pipes if name.encode() in pipe.head]
+        held = self._named(name)
         for pipe in held:
             pipe.flowing.clear()
         return held
+
+    def mute(self, name: str = "") -> list[Pipe]:
+        """Let what the clients say reach the server, and its answers go astray."""
+        muted = self._named(name)
+        for pipe in muted:
+            pipe.muted = True
+        return muted
+
+    def delay(self, seconds: float, name: str = "") -> list[Pipe]:
+        """Let everything through these connections arrive late, and in order."""
+        delayed = self._named(name)
+        for pipe in delayed:
+            pipe.delay_s = seconds
+        return delayed
+
+    def _named(self, name: str) -> list[Pipe]:
+        with self._lock:
+            return [pipe for pipe in self._pipes if name.encode() in pipe.head]
 
     def _accept(self) -> None:
         while True:
@@ -91,6 +112,9 @@ class Pipe:
         self._near, self._far = near, far
         self.head = b""
         """What the client said first; its name is in it."""
+        self.muted = False
+        """Answers go astray."""
+        self.delay_s = 0.0
         self.flowing = threading.Event()
         self.flowing.set()
         for way in ((near, far, self._look), (far, near, rewrite)):
@@ -113,7 +137,10 @@ class Pipe:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self.flowing.wait()
-                sink.sendall(rewrite(data))
+                if self.delay_s:
+                    threading.Event().wait(self.delay_s)
+                if not (self.muted and source is self._far):
+                    sink.sendall(rewrite(data))
             self.flowing.wait()
             sink.shutdown(socket.SHUT_WR)
 

@@ -33,6 +33,7 @@ def test_a_job_without_options_has_none() -> None:
         ({"expires": float("inf")}, "expires"),
         ({"backoff": -1}, "backoff"),
         ({"when_full": "never"}, "when_full"),
+        ({"when_down": "never"}, "when_down"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_name(options: dict[str, Any], said: str) -> None:

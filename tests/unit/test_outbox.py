@@ -376,3 +376,24 @@ def test_a_new_identity_sends_held_jobs_anew() -> None:
     box.put(pending("d"))
     box.renew()
     assert numbered(send(box)) == {1: "A", 2: "B", 3: "d"}
+
+
+def test_hasty_jobs_go_when_the_server_is_away_and_the_others_stay() -> None:
+    made, items = outbox("a", "b", "c", "d", "e", "f")
+    for item in items[::2]:
+        item.hasty = True
+    assert made.next_batch() is not None  # a, b, c are sent
+    made.answered(Submitted(Answer.OK, 1, False, 1, 10), NOW)  # a is accepted
+    size = made.size
+
+    unsent, sent = made.shed()
+
+    assert ([item.job.id for item in unsent], [item.job.id for item in sent]) == (["e"], ["c"])
+    assert made.size == size - items[4].job.size
+    for item in unsent + sent:
+        item.future.set_exception(ConnectionError())
+    assert made.shed() == ([], [])
+    made.resume(1, NOW)
+    batch = made.next_batch()
+    assert batch is not None
+    assert [job.id for job in batch.jobs] == ["b", "", "d"], "what was sent keeps its number, empty"
