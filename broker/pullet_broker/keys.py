@@ -32,13 +32,14 @@ watched          hash    job id -> clients that wait for it too        watch    
 progress         hash    job id -> how far it is, see `progress`       progress           settle, TTL
 stats            hash    counters                                      whoever counts     stays
 events           stream  how attempts ended, while somebody watches    whoever settles    TTL 1 h, capped
+actions          stream  what people did from the dashboard             actions            capped
 config           hash    schema, paused, backlog, keyed, watched       submit, beat, ...  stays
 pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 
-Fixed keys without a TTL: the five lanes, `dead`, `buried`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`, and
-`delayed`, `parked`, `cancelled` while they hold something. While a place has workers, or jobs wait there, it has its
-lane and is in `places`. Everything else has a TTL or ends with its job.
+Fixed keys without a TTL: the five lanes, `dead`, `buried`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`,
+`actions`, and `delayed`, `parked`, `cancelled` while they hold something. While a place has workers, or jobs wait
+there, it has its lane and is in `places`. Everything else has a TTL or ends with its job.
 """
 
 from __future__ import annotations

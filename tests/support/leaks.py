@@ -10,7 +10,7 @@ from pullet_broker.settings import Queue
 
 FIXED = {
     *("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low"),
-    *("dead", "buried", "workers", "beats", "missed", "stats", "config", "pool", "places"),
+    *("dead", "buried", "workers", "beats", "missed", "stats", "config", "pool", "places", "actions"),
     *("delayed", "parked", "cancelled"),
 }
 """Keys that may stay without a TTL: see the table in `pullet_broker.keys`."""

@@ -29,6 +29,8 @@ class Report:
     job: str | None = None
     """The one of them that runs longest, and its method."""
     method: str | None = None
+    start_s: float | None = None
+    """How long it took to build the engine."""
     job_since: float | None = None
     """When that job was started, on the monotonic clock of the worker's host."""
 

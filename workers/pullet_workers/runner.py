@@ -125,7 +125,9 @@ class Runner:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
+            begun = time.monotonic()
             self._work = work = self._build()
+            self.report.start_s = round(time.monotonic() - begun, 3)
             work.start()
             self._begin()
             self._on_ready()

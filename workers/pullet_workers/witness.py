@@ -9,6 +9,12 @@ from pullet_broker.job import Entry
 from pullet_workers.engine import Done
 
 
+STEP_US = 1_000_000
+"""A larger difference is no delay of an answer: one of the clocks was set."""
+DRIFT_US = 200
+"""How far the two clocks may drift apart between two beats."""
+
+
 class Witness:
     """Knows whether somebody watches, and the server's clock; both as of the last beat."""
 
@@ -17,7 +23,14 @@ class Witness:
 
     def heed(self, watched_us: int) -> None:
         """What a beat said: the server's time, or 0 when nobody watches."""
-        self._offset_us = watched_us - time.perf_counter_ns() // 1000 if watched_us else None
+        if not watched_us:
+            self._offset_us = None
+            return
+        measured, known = watched_us - time.perf_counter_ns() // 1000, self._offset_us
+        if known is None or abs(measured - known) > STEP_US:
+            self._offset_us = measured
+        else:
+            self._offset_us = max(measured, known - DRIFT_US)  # what an answer takes only ever makes it smaller
 
     def tell(self, entry: Entry, done: Done, batch: int = 1) -> str:
         """A line about an attempt that ended just now, or nothing."""
