@@ -45,7 +45,7 @@ class Exposition:
         from prometheus_client.exposition import generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self._monitor))  # type: ignore[arg-type]
+        registry.register(_Collector(self._monitor))
         return generate_latest(registry)
 
 
@@ -142,13 +142,13 @@ def _times(histories: Iterable[History]) -> Iterator[Metric]:
         "batches": ("pullet_batch_size", "Jobs in one call of a batch method."),
     }
     for field, (name, text) in told.items():
-        found = {
+        found: dict[tuple[str, ...], Histogram] = {
             (one.name, method): histogram
             for one in histories
             for method, histogram in list(getattr(one, field).items())
         }
         yield _histogram(name, text, found, ["queue", "method"])
-    starts = {(one.name,): one.starts for one in histories}
+    starts: dict[tuple[str, ...], Histogram] = {(one.name,): one.starts for one in histories}
     yield _histogram("pullet_engine_start_seconds", "How long engines took to be built.", starts, ["queue"])
 
 

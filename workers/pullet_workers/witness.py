@@ -8,7 +8,6 @@ from pullet_broker.events import line
 from pullet_broker.job import Entry
 from pullet_workers.engine import Done
 
-
 STEP_US = 1_000_000
 """A larger difference is no delay of an answer: one of the clocks was set."""
 DRIFT_US = 200

@@ -59,7 +59,7 @@ def judge(method: str, path: str, headers: Mapping[str, str], settings: Settings
 def _judge_action(headers: Mapping[str, str], settings: Settings) -> Refusal | None:
     if not settings.may_act:
         return Refusal(403, "this dashboard only reads: start it with --allow-actions")
-    if urlsplit(headers.get("origin", "")).netloc.lower() != headers.get("host", "").lower():
+    if _host_of(headers.get("origin", "")) != _host_of("//" + headers.get("host", "")):
         return Refusal(403, "actions are taken from this dashboard's own pages only (Origin)")
     if not _equal(headers.get(ACTION_HEADER, ""), settings.action_token):
         return Refusal(403, "the action token is missing or old: load the page again")
@@ -71,11 +71,19 @@ def _judge_action(headers: Mapping[str, str], settings: Settings) -> Refusal | N
 
 
 def _is_known_host(host: str, settings: Settings) -> bool:
-    name = urlsplit(f"//{host}").hostname if host and len(host) < 300 else None
+    name = urlsplit(f"//{host}").hostname if len(host) < 300 and _host_of(f"//{host}") else None
     if not name:
         return False
     known = {settings.host.strip("[]").lower(), *(one.lower() for one in settings.public_hosts)}
     return is_loopback(name) or name in known
+
+
+def _host_of(url: str) -> str:
+    """Host and port of a URL; empty where it is none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _shows_token(headers: Mapping[str, str], token: str) -> bool:

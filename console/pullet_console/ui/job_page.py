@@ -6,7 +6,9 @@ import dataclasses
 import shlex
 from typing import Any
 
+from pullet.dead import DeadLetters
 from pullet_broker.errors import ServerError
+from pullet_broker.progress import Progress, read_progress
 from pullet_broker.settings import Queue
 from pullet_console.reading.arguments import show_result
 from pullet_console.reading.job import JobDetail
@@ -24,6 +26,7 @@ def show_job(reader: Reader, name: str, job: str) -> dict[str, Any]:
     shown: dict[str, Any] = {one.name: getattr(detail, one.name) for one in dataclasses.fields(detail)}
     shown["queue"], shown["parts"] = name, items
     shown["items"] = items[-1]["index"] + 1 if items else detail.items
+    shown["progress"], shown["log"] = _progress(reader, queue, job), _log(reader, queue, detail)
     shown["python"] = _python(reader, name, job)
     shown["redis_cli"] = _redis_cli(reader, queue, detail)
     if detail.arguments is not None:
@@ -45,6 +48,20 @@ def _items(reader: Reader, queue: Queue, job: str) -> list[dict[str, Any]]:
         index = int(place.partition(b"-")[2] or 1) - 1
         found.append({"index": index, "result": show_result(fields.get(b"value", b""))})
     return found
+
+
+def _progress(reader: Reader, queue: Queue, job: str) -> Progress | None:
+    raw = reader.ask("HGET", queue.keys.fixed("progress"), job)
+    found = read_progress(raw) if raw else None
+    return found[0] if found else None
+
+
+def _log(reader: Reader, queue: Queue, detail: JobDetail) -> list[str]:
+    """The last lines of its log, which a dead letter keeps."""
+    if detail.state != "dead":
+        return []
+    letter = DeadLetters(queue, reader.address).get(detail.id)
+    return list(letter.log) if letter else []
 
 
 def _python(reader: Reader, name: str, job: str) -> str:

@@ -51,8 +51,8 @@ local function settle_as(word, lane, entry, flat, consumer, run_ms)
   told[#told + 1] = line_of(flat, entry, word, consumer, run_ms or 0)
 end
 
--- Last step of every script that settles: delete the entries, count, then tell the clients and whoever watches. A client whose inbox is
--- gone, or was made something else, must not stop its neighbours: it finds its replies by their keys.
+-- Last step of every script that settles: delete the entries, count, then tell whoever watches, and the clients. A client
+-- whose inbox is gone, or was made something else, must not stop its neighbours: it finds its replies by their keys.
 local function post()
   for lane, ids in pairs(gone) do redis.call('XDEL', lane, unpack(ids)) end
   for word, count in pairs(counts) do redis.pcall('HINCRBY', key.stats, word == 'ok' and 'done' or word, count) end

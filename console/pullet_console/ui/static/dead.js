@@ -71,7 +71,7 @@ export function dead(page) {
     const retry = many === 1 ? null : { title: `Retry ${letters}?`, text: `${visible(label, 120)}: each job runs once more, as if it were new.`, yes: "Retry" };
     return h("span", { class: "row" },
       press(many === 1 ? "Retry" : "Retry all", "", "retry", retry),
-      press("Purge", "danger", "purge", { title: `Purge ${letters}?`, text: `${visible(label, 120)}: arguments and errors are gone then.`, yes: "Purge" }));
+      press(many === 1 ? "Purge" : "Purge all", "danger", "purge", { title: `Purge ${letters}?`, text: `${visible(label, 120)}: arguments and errors are gone then.`, yes: "Purge" }));
   }
 
   function choose(group) {

@@ -43,7 +43,7 @@ export function job(page) {
       found.error_type || (found.error && found.state !== "unknown") ? sheet("Error", "wide", h("div", { class: "body" }, h("p", {}, h("b", { class: "bad" }, name(found.error_type)), " ", name(found.error)), found.traceback ? h("pre", { class: "trace", tabindex: "0", "aria-label": "Traceback at the worker" }, visibleLines(found.traceback)) : "")) : null,
       found.errors.length ? sheet("Attempts that ended badly", "wide", h("div", { class: "body" }, attempts(found.errors, store.now()))) : null,
       found.parts.length ? sheet(`Partial results: ${count(found.items)}`, "wide", h("div", { class: "body" }, parts(found.parts))) : null,
-      more(found),
+      told(found),
       code("From Python", "half", found.python, true),
       code("From redis-cli", "half", found.redis_cli, true),
     );
@@ -58,11 +58,15 @@ export function job(page) {
   };
 }
 
-// What later releases tell of a job: its log and its progress.
-function more(found) {
+// What its engine said of it: how far it is, and the last lines of its log.
+function told(found) {
   const shown = [];
-  if (found.progress) shown.push(code("Progress", "wide", visibleLines(typeof found.progress === "string" ? found.progress : JSON.stringify(found.progress))));
-  if (found.logs?.length) shown.push(code("Log", "wide", visibleLines([].concat(found.logs).join("\n"))));
+  if (found.progress) {
+    const bar = h("meter", { min: "0", max: "1", "aria-label": "Progress" });
+    bar.setAttribute("value", String(found.progress.fraction));
+    shown.push(sheet("Progress", "wide", h("div", { class: "body share" }, bar, `${Math.round(100 * found.progress.fraction)} %`, name(found.progress.text))));
+  }
+  if (found.log.length) shown.push(code("Log of the last attempt", "wide", visibleLines(found.log.join("\n"))));
   return shown;
 }
 
@@ -87,7 +91,7 @@ function facts(store, job) {
 
 function attempts(errors, now) {
   const rows = errors.map((one) => [count(one.attempt), name(row(one.worker)), chip(one.how), name(one.error_type), name(one.text, "cut"), ago(one.at, now)]);
-  return table("Attempts that ended badly", [["Attempt", "num"], ["Worker", ""], ["How", ""], ["Error", ""], ["It said", ""], ["When", "num"]], rows);
+  return table("Attempts that ended badly", [["Attempt", ""], ["Worker", ""], ["How", ""], ["Error", ""], ["It said", ""], ["When", "num"]], rows);
 }
 
 function parts(found) {

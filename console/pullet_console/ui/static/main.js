@@ -22,7 +22,7 @@ const picker = h("select", { "aria-label": "Queue", onchange: () => { location.h
 const tabs = h("nav", { class: "tabs", "aria-label": "Pages" });
 const pulse = h("span", { class: "pulse", "data-state": "lost" }, h("i", {}), h("span", {}));
 const theme = h("button", { type: "button", class: "quiet icon", "aria-label": "Light or dark", title: "t", onclick: turnTheme }, moon());
-const help = h("button", { type: "button", class: "quiet icon", "aria-label": "Keyboard", title: "?", onclick: showHelp }, "?");
+const help = h("button", { type: "button", class: "quiet icon keys", "aria-label": "Keyboard", title: "?", onclick: showHelp }, "?");
 
 function moon() {
   return svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("circle", { cx: 8, cy: 8, r: 6, fill: "none", stroke: "currentColor", "stroke-width": 1.5 }), svg("path", { d: "M8 2a6 6 0 0 1 0 12z", fill: "currentColor" }));

@@ -6,6 +6,7 @@ import { count, duration, link, tone, visible } from "./format.js";
 const ROW = 22;
 const GAP = 4;
 const AXIS = 22;
+const LANES = 4;
 const STRIP = 26;
 const LAG_S = 1.6; // bars are told once a second: what is shown is complete
 const SLACK_S = 0.04; // two clocks never agree fully: jobs that overlap by less ran one after the other
@@ -146,12 +147,14 @@ export class Timeline {
       .map(([, method, since, job]) => ({ row, method, outcome: "running", start: since, end: this.until, jobs: 1, job }))
       .filter((bar) => bar.start < this.until);
     const all = [...bars, ...running];
-    const lanes = spread(all);
-    const depth = Math.min(4, Math.max(0, ...lanes.values()) + 1);
-    const height = ROW / depth;
-    for (const bar of all) this.drawBar(g, bar, y + Math.min(depth - 1, lanes.get(bar)) * height, height);
+    const lost = all.filter(isLost);
+    for (const bar of lost) this.drawBar(g, bar, y, ROW);
+    for (const [bar, [lane, depth]] of spread(all.filter((bar) => !isLost(bar)))) {
+      const height = ROW / Math.min(LANES, depth);
+      this.drawBar(g, bar, y + Math.min(LANES - 1, lane) * height, height);
+    }
     g.restore();
-    const share = Math.min(1, covered(all, from, this.until) / this.span);
+    const share = Math.min(1, covered(all.filter((bar) => !isLost(bar)), from, this.until) / this.span);
     g.fillStyle = this.colour("--ink");
     g.fillText(visible(row, 24), 0, y + ROW / 2 + 1);
     g.fillStyle = this.colour("--soft");
@@ -166,7 +169,7 @@ export class Timeline {
     const width = Math.max(1, right - left - (right - left > 4 ? 1 : 0));
     const failed = FAILED.has(bar.outcome);
     g.fillStyle = this.colour(failed ? "--bar-bad" : tone(bar.method));
-    g.globalAlpha = bar.outcome === "running" ? 0.55 : 1;
+    g.globalAlpha = isLost(bar) ? 0.35 : bar.outcome === "running" ? 0.55 : 1;
     if (width > 5 && height > 10) {
       g.beginPath();
       g.roundRect(left, y + 1, width, height - 2, 3);
@@ -178,7 +181,7 @@ export class Timeline {
       g.lineWidth = 2;
       g.strokeRect(left, y + 1, width, height - 2);
     }
-    if (bar.outcome === "crashed" || bar.outcome === "lost") this.cross(g, right, y, height);
+    if (isLost(bar)) this.cross(g, right, y, height);
     this.hits.push([left - 1, left + width + 1, y, y + height, bar]);
   }
 
@@ -192,7 +195,8 @@ export class Timeline {
   }
 
   drawAxis(g, height) {
-    const step = this.span > 100 ? 60 : 10;
+    const room = ((this.right - this.left) / this.span); // pixels a second
+    const step = [5, 10, 15, 30, 60, 120].find((seconds) => seconds * room > 76) ?? 300;
     g.fillStyle = this.colour("--faint");
     g.textAlign = "center";
     for (let at = Math.ceil((this.until - this.span) / step) * step; at <= this.until; at += step) {
@@ -255,17 +259,26 @@ export class Timeline {
   }
 }
 
-// Jobs that ran at the same time lie below each other: a lane for each.
+// Its worker died or went: until somebody noticed, the job was held, and nobody knows how long it ran.
+const isLost = (bar) => bar.outcome === "crashed" || bar.outcome === "lost";
+
+// Jobs that ran at the same time lie below each other: for each bar its lane, and how many lanes its neighbours share.
 function spread(bars) {
-  const ends = [];
-  const lanes = new Map();
+  const places = new Map();
+  let [ends, together] = [[], []];
+  const close = () => together.forEach(([bar, lane]) => places.set(bar, [lane, ends.length]));
   for (const bar of [...bars].sort((a, b) => a.start - b.start)) {
+    if (ends.every((end) => bar.start >= end - SLACK_S)) {
+      close();
+      [ends, together] = [[], []];
+    }
     let lane = ends.findIndex((end) => bar.start >= end - SLACK_S);
     if (lane < 0) lane = ends.push(0) - 1;
     ends[lane] = bar.end;
-    lanes.set(bar, lane);
+    together.push([bar, lane]);
   }
-  return lanes;
+  close();
+  return places;
 }
 
 // Seconds in which at least one bar lies.
