@@ -23,6 +23,7 @@
         +-- UnknownMethod           the engine has no such method    (also AttributeError)
         +-- JobUnreadable           the entry or its arguments could not be decoded
         +-- JobExpired              it waited longer than options(expires=)
+        +-- JobTimeout              it ran longer than options(timeout=)
         +-- JobLost                 the server forgot it (restart without persistence, FLUSHALL)
         +-- WorkerLost              its worker died with it in hand too often
 
@@ -165,6 +166,13 @@ class JobUnreadable(JobError):
 
 class JobExpired(JobError):
     """The job waited longer than `options(expires=)` allowed."""
+
+
+class JobTimeout(JobError):
+    """The job ran longer than `options(timeout=)` allowed and was stopped; its cause shows where it was.
+
+    Not a `TimeoutError`: that is what `result(timeout=)` raises, while the job goes on.
+    """
 
 
 class JobLost(JobError):

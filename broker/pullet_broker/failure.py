@@ -34,6 +34,12 @@ def describe(error: BaseException, *, skip: str = "", depth: int = DEPTH) -> Fai
     return failure
 
 
+def overran(method: str, limit_s: float, where: str = "") -> Failure:
+    """What stands for a run that was stopped at its time limit; `where` it was then, as a traceback says it."""
+    text = f"{method} was stopped: it ran longer than options(timeout={limit_s:g}) allows"
+    return Failure("pullet.JobTimeout", text, [text, limit_s], where, "timeout")
+
+
 def type_names(error: BaseException) -> set[str]:
     """The names of its class and all bases, each with its module."""
     return {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}

@@ -28,6 +28,7 @@ beats            hash    consumer -> its own beat number               beat     
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
+stops            stream  job id, force: for the workers that run it     cancel             capped, TTL 1 min
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
 progress         hash    job id -> how far it is, see `progress`       progress           settle, TTL
 stats            hash    counters                                      whoever counts     stays

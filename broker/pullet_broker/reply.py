@@ -46,7 +46,7 @@ class Failure:
     """The exception's args where they can travel, else only its text."""
     traceback: str
     kind: str = "raised"
-    """raised: by the engine; method, unreadable, too_large, unencodable: by the worker in its name."""
+    """raised: by the engine; method, unreadable, too_large, unencodable, timeout: by the worker in its name."""
     members: list[Failure] = field(default_factory=list)
     """What an exception group holds."""
 
@@ -61,6 +61,7 @@ _STATED = {
     "unreadable": "pullet.JobUnreadable",
     "too_large": "pullet.TooLarge",
     "unencodable": "pullet.EncodeError",
+    "timeout": "pullet.JobTimeout",
 }
 
 

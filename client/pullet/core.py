@@ -180,10 +180,10 @@ class Core:
         self._lock = threading.Lock()
         self._build()
 
-    def _cancel(self, job: str) -> None:
+    def _cancel(self, job: str, force: bool = False) -> None:
         item = self._open.pop(job.encode(), None)
-        if item is not None and not self._sender.withdraw(job):
-            self._sender.ask(cancel(self._queue, job))
+        if (item is not None or force) and not self._sender.withdraw(job):
+            self._sender.ask(cancel(self._queue, job, force=force))
 
     def _reject(self, item: Pending, error: PulletError) -> None:
         self._open.pop(item.future.job_id.encode(), None)

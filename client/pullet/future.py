@@ -33,8 +33,9 @@ class Future(concurrent.futures.Future[R]):
     _reported = (0, 0)  # attempt and number of the last report
 
     def __init__(
-        self, job_id: str, ask_to_cancel: Callable[[str], None], share: Callable[[str], Any] | None = None
+        self, job_id: str, ask_to_cancel: Callable[..., object], share: Callable[[str], Any] | None = None
     ) -> None:
+        """`ask_to_cancel` is called with the job's id, and with True beside it to stop it at any price."""
         super().__init__()
         self.job_id = job_id
         self.accepted = False
@@ -50,6 +51,7 @@ class Future(concurrent.futures.Future[R]):
         that did not submit the job."""
         self.progress: Progress | None = None
         """What the engine said last of how far it is: see `RunningJob.report`."""
+        self._ask_to_cancel = ask_to_cancel
         self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
         self._waiters: list[Any] = Waiters()
         self._share = share
@@ -127,14 +129,21 @@ class Future(concurrent.futures.Future[R]):
             raise asyncio.CancelledError
         return self.result()
 
-    def cancel(self) -> bool:
-        """Stop waiting for the job and ask that it does not run. False when its outcome is already here."""
+    def cancel(self, *, force: bool = False) -> bool:
+        """Stop waiting for the job and ask that it does not run. False when its outcome is already here.
+
+        A job that waits never starts. One that runs is stopped within milliseconds if it is an async method or a
+        generator; a plain method cannot be interrupted and runs on in vain, unless `force` asks that its worker is
+        replaced: jobs beside it are run again elsewhere. A job that was cancelled may be cancelled again with `force`.
+        """
         ask = self.end_cancelled()
         if ask is not None:
-            ask(self.job_id)
+            ask(self.job_id, *([True] if force else []))
+        elif force and self.cancelled() and not self.attempts:  # with attempts, its end was told by the server
+            self._ask_to_cancel(self.job_id, True)
         return self.cancelled()
 
-    def end_cancelled(self) -> Callable[[str], None] | None:
+    def end_cancelled(self) -> Callable[..., object] | None:
         """The job ended as cancelled. The first call gets the function that asks the server to cancel it."""
         if not super().cancel():
             return None

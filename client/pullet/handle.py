@@ -74,9 +74,9 @@ class JobHandle:
         """Wait for its outcome as `Future.result` does. Raises `JobLost` when the server knows no such job."""
         return self.future.result(timeout)
 
-    def cancel(self) -> bool:
-        """Ask that it does not run; False when its outcome is here already."""
-        return self.future.cancel()
+    def cancel(self, *, force: bool = False) -> bool:
+        """Ask that it does not run, or stops, as `Future.cancel` does; False when its outcome is here already."""
+        return self.future.cancel(force=force)
 
     def _look(self) -> Found:
         since = first_entry_of(self.job_id)

@@ -32,6 +32,7 @@ class OptionWords(TypedDict, total=False):
     no_retry_on: tuple[Error, ...]
     backoff: float | None
     expires: float | None
+    timeout: float | None
     delay: float
     key: str | None
     keep: float | bool
@@ -46,7 +47,7 @@ class Options:
     priority: int = 0
     """Above 0: before all others; below 0: after them."""
     retries: int = 0
-    """How often a job that raised is run again. A worker that died does not count."""
+    """How often a job that raised, or ran into its `timeout`, is run again. A worker that died does not count."""
     retry_on: tuple[Error, ...] = ()
     """Run it again only after these, or classes derived from them; a name has its module, as in "shop.errors.Busy"."""
     no_retry_on: tuple[Error, ...] = ()
@@ -56,6 +57,9 @@ class Options:
     of the one before, at most 5 min. `pullet.Retry(after=)` names its own."""
     expires: float | None = None
     """Drop the job when it was not started, or not tried again, this long after it was submitted."""
+    timeout: float | None = None
+    """Stop a run that takes longer, as `JobTimeout`. An async method gets a `CancelledError`, a generator is closed at
+    its next item; a worker that is in any other code is replaced. Each attempt has this time; see `retries`."""
     delay: float = 0.0
     """Do not start it before this has passed; a tick of about 1 s more or less."""
     key: str | None = None
@@ -73,10 +77,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.retries < 0:
             raise ValueError(f"retries={self.retries}: expected 0 or more")
-        for name in ("delay", "keep", "expires", "backoff"):
+        for name in ("delay", "keep", "expires", "backoff", "timeout"):
             _check_seconds(name, getattr(self, name))
-        if self.expires is not None and self.expires <= 0:
-            raise ValueError(f"expires={self.expires}: expected a number of seconds above 0, or None")
+        for name in ("expires", "timeout"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name}=0: expected a number of seconds above 0, or None")
         if self.key is not None:
             check_length("key", self.key)
         for name in ("when_full", "when_down"):
@@ -93,7 +98,7 @@ class Options:
             job_id,
             method,
             args,
-            opts=pack_opts(self.retries, self.backoff, self.retry_on, self.no_retry_on, stream),
+            opts=pack_opts(self.retries, self.backoff, self.retry_on, self.no_retry_on, stream, self.timeout),
             lane=lane_of(self.priority),
             delay_ms=_milliseconds(self.delay),
             expires_ms=_milliseconds(self.expires or 0),

@@ -19,7 +19,9 @@ from pullet_broker.errors import (
     DecodeError,
     EncodeError,
     JobExpired,
+    JobTimeout,
     JobUnreadable,
+    PulletError,
     RemoteError,
     Retry,
     TooLarge,
@@ -38,6 +40,7 @@ OF_THE_WORKER: dict[str, type[Exception]] = {
     "unreadable": JobUnreadable,
     "too_large": TooLarge,
     "unencodable": EncodeError,
+    "timeout": JobTimeout,
 }
 """Failures that the worker states in its own name."""
 
@@ -94,6 +97,9 @@ def _error(reply: Reply, job: str, queue: Queue) -> Outcome:
     note = f"worker {reply.worker}, attempt {reply.attempt}, job {job}"
     failure = read_failure(reply.payload)
     error = rebuild(failure)
+    if isinstance(error, PulletError) and failure.kind in OF_THE_WORKER:
+        error.evidence |= {"job": job, "worker": reply.worker, "attempts": reply.attempt, "run_s": reply.run_us / 1e6}
+        error.evidence |= {"timeout_s": failure.args[-1]} if isinstance(error, JobTimeout) else {}
     if sys.version_info >= (3, 11):
         error.add_note(note)
     else:  # which shows no notes, but the cause

@@ -1,4 +1,4 @@
-"""How the options on retries travel: exception types by name, in the short JSON that only workers read."""
+"""How the options that only workers read travel: in short JSON, exception types by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ def check_types(option: str, types: Any) -> None:
 
 @lru_cache(maxsize=256)
 def pack_opts(
-    retries: int, backoff: float | None, retry_on: tuple[Any, ...], no_retry_on: tuple[Any, ...], stream: bool = False
+    retries: int,
+    backoff: float | None,
+    retry_on: tuple[Any, ...],
+    no_retry_on: tuple[Any, ...],
+    stream: bool = False,
+    timeout: float | None = None,
 ) -> str:
     """Short JSON of what is given, for the worker; empty when nothing is."""
     opts: dict[str, Any] = {"stream": 1} if stream else {}
+    if timeout is not None:
+        opts["timeout"] = timeout
     if not retries:
         return json.dumps(opts, separators=(",", ":")) if opts else ""
     opts["retries"] = retries

@@ -48,10 +48,11 @@ class Stream(Generic[R]):
         finally:
             self.close()
 
-    def cancel(self) -> bool:
+    def cancel(self, *, force: bool = False) -> bool:
         """Ask that the generator is closed. False when it has ended. The loop raises `CancelledError`, if it is still
-        going on, after the items that are here."""
-        return self._future.cancel()
+        going on, after the items that are here. `force`: replace the worker of one that never comes to its next item.
+        """
+        return self._future.cancel(force=force)
 
     def close(self) -> None:
         """The same, but the loop just ends."""

@@ -15,7 +15,7 @@ from pullet import Client, RemoteTraceback, Retry
 from pullet.testing import InlinePool
 from pullet.testing.plugin import pullet_pool as pullet_pool  # the fixture, where the entry point is not installed
 from pullet_broker.address import Address
-from pullet_broker.errors import ClientClosed, EncodeError, RemoteError, TooLarge, UnknownMethod
+from pullet_broker.errors import ClientClosed, EncodeError, JobTimeout, RemoteError, TooLarge, UnknownMethod
 from pullet_broker.settings import Limits, Queue
 from tests.support.workers import Kit, calling, running
 
@@ -108,6 +108,13 @@ def test_retries_are_chosen_by_type(client: Client[Engine]) -> None:
     assert asked.attempts == 2
 
 
+def test_a_run_has_its_time(client: Client[Engine]) -> None:
+    with pytest.raises(JobTimeout, match=r"timeout=0\.05") as caught:
+        client.options(timeout=0.05, retries=1, backoff=0.001).submit(Engine.nap, 0.1).result(10)
+    assert (caught.value.timeout_s, caught.value.attempts, caught.value.run_s >= 0.05) == (0.05, 2, True)
+    assert client.options(timeout=10).submit(Engine.nap, 0.01).result(10) == 0.01
+
+
 def test_what_the_engine_did_not_raise_is_not_tried_again(client: Client[Engine]) -> None:
     future = client.options(retries=2, backoff=0).submit(Engine.huge, 20_000)
     assert isinstance(future.exception(20), TooLarge)
@@ -166,6 +173,23 @@ def test_async_methods_run_with_and_without_a_loop_around() -> None:
         assert pool.submit(Pondering.ponder, 0).result(0) == "pondered"
         assert asyncio.run(story()) == "pondered"
         assert isinstance(pool.submit(Pondering.fail).exception(0), KeyError)
+
+
+def test_an_async_method_is_cancelled_at_its_time() -> None:
+    class Waits:
+        cancelled = False
+
+        async def wait(self) -> None:
+            try:
+                await asyncio.sleep(40)
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    with InlinePool(Waits) as pool:
+        with pytest.raises(JobTimeout):
+            pool.options(timeout=0.05).submit(Waits.wait).result(0)
+        assert pool.engine.cancelled
 
 
 def test_the_fixture_makes_pools(pullet_pool: Callable[..., InlinePool[Any]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
-from pullet_broker.moves.cancel import cancel
+from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, cancel
 from pullet_broker.settings import Limits, Queue
 from tests.support.scribe import Scribe, Worker, a_job
 
@@ -142,7 +142,20 @@ def test_a_late_worker_learns_of_a_cancel_by_its_fence(scribe: Scribe) -> None:
     assert scribe.ended(job) == "cancelled"
 
 
-@pytest.mark.parametrize(("name", "value"), [("inline", "x"), ("ttl", "x"), ("ttl", "0")])
+def test_who_runs_a_cancelled_job_is_told_and_not_of_one_that_has_ended(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    parked, runs, done = caller.one(delay_ms=HOUR), caller.one(), caller.one()
+    worker.take_one()
+    worker.finish(worker.take_one())
+    assert [scribe.cancel(job) for job in (parked, runs, done)] == ["CANCELLED", "ASKED", "DONE"]
+    assert scribe.cancel(runs, force=True) == "ASKED"
+    assert scribe.stops() == [Stop(runs, force=False), Stop(runs, force=True)]
+    assert 0 < scribe.link.execute("PTTL", scribe.key("stops")) <= 1000 * STOPS_LIVE_S
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("inline", "x"), ("force", "x"), ("force", ""), ("ttl", "x"), ("ttl", "0")]
+)
 def test_malformed_arguments_change_nothing(scribe: Scribe, name: str, value: str) -> None:
     caller = scribe.caller()
     job = caller.one(delay_ms=HOUR)

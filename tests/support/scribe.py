@@ -11,7 +11,7 @@ from typing import Any
 from pullet_broker.job import Entry, Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP, LANES
 from pullet_broker.link import Link
-from pullet_broker.moves.cancel import cancel
+from pullet_broker.moves.cancel import Stop, cancel, read_stops
 from pullet_broker.moves.cycle import (
     Cycled,
     Outcome,
@@ -169,8 +169,12 @@ class Scribe:
     def spill(self, place: str) -> int:
         return self.link.run(spill(self.queue, "watcher", place))
 
-    def cancel(self, job: str) -> str:
-        return self.link.run(cancel(self.queue, job))
+    def cancel(self, job: str, *, force: bool = False) -> str:
+        return self.link.run(cancel(self.queue, job, force=force))
+
+    def stops(self) -> list[Stop]:
+        """What workers are told of jobs that were cancelled."""
+        return read_stops([(b"", self.link.execute("XRANGE", self.key("stops"), "-", "+"))])[0]
 
     def replay(self, job: str) -> Replayed:
         return self.link.run(replay(self.queue, job))

@@ -21,6 +21,7 @@ from pullet_broker.address import Address
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from pullet_workers.runner import Runner
+from pullet_workers.runs import Overdue
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +96,7 @@ class Worker:
         name: str,
         place: str | None = None,
         concurrency: int | None = None,
+        drain_s: float = 30.0,
     ) -> None:
         self.ready = threading.Event()
         self.ended: Future[BaseException | None] = Future()
@@ -105,6 +107,7 @@ class Worker:
             name=name,
             concurrency=concurrency,
             place=place,
+            drain_s=drain_s,
             on_ready=self.ready.set,
             on_end=self.ended.set_result,
         )
@@ -146,6 +149,21 @@ def running(
         worker.runner.drain(10)
         error = worker.ended.result(10)
     assert error is None, f"the worker ended with {error!r}"
+
+
+@contextmanager
+def doomed(
+    queue: Queue, address: Address, factory: Callable[[], Any], *, concurrency: int | None = None, drain_s: float = 30.0
+) -> Iterator[Worker]:
+    """A worker that is ready, and has to be replaced before the end."""
+    worker = Worker(queue, address, factory, "doomed", None, concurrency, drain_s)
+    worker.runner.start()
+    try:
+        assert worker.ready.wait(10), "the worker did not become ready"
+        yield worker
+        assert isinstance(worker.ended.result(20), Overdue)
+    finally:
+        worker.runner.drain(1)
 
 
 @contextmanager

@@ -78,6 +78,9 @@ HOSTILE: list[tuple[str, Opts]] = [
     ('{"retries":1,"backoff":NaN}', Opts(retries=1)),
     ('{"retries":1,"backoff":-5}', Opts(retries=1)),
     ('{"retries":1,"backoff":1e999}', Opts(retries=1)),
+    ('{"retries":1,"timeout":-1}', Opts(retries=1)),
+    ('{"retries":1,"timeout":1e999}', Opts(retries=1)),
+    ('{"retries":1,"timeout":2.5}', Opts(retries=1, timeout=2.5)),
     ('{"retries":1,"backoff":"0.5","retry_on":["a.B"]}', Opts(retries=1, backoff=0.5, retry_on=("a.B",))),
 ]
 

@@ -67,7 +67,7 @@ def test_one_queue_never_builds_a_key_of_another() -> None:
 
 def test_the_table_names_every_fixed_key() -> None:
     described = re.findall(r"^([a-z:]+)  +(?:stream|zset|hash|set|string) ", keys.__doc__ or "", re.MULTILINE)
-    assert set(described) == FIXED | {"tick", "watched", "progress", "storm", "events"}
+    assert set(described) == FIXED | {"tick", "watched", "progress", "storm", "events", "stops"}
 
 
 def test_a_place_adds_one_lane() -> None:

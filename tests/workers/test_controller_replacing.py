@@ -61,6 +61,21 @@ class Narrow(FakeCluster):
         return worker
 
 
+def test_one_that_leaves_by_itself_is_replaced_at_once_and_was_no_crash(spec: PoolSpec, scribe: Scribe) -> None:
+    """A worker with a call that does not stop, say. It has given back its jobs, so nobody is to blame."""
+    cluster = FakeCluster()
+    with controlling(pool(spec, 1), cluster) as controller:
+        for n in range(5):
+            assert wait_until(lambda n=n: len(cluster.started) == n + 1)  # type: ignore[misc]
+            assert all_ready(controller, 1)
+            worker = give_jobs(scribe, cluster.started[n], 1)
+            cluster.started[n]._leave()
+            assert wait_until(lambda worker=worker: worker.name not in str(scribe.dump()["workers"]))  # type: ignore[misc]
+        assert wait_until(lambda: not scribe.pending())
+        assert {one["crashes"] for one in scribe.on_lane("again")} == {"0"}
+        assert controller.status()["trouble"] == ""
+
+
 # -- restart
 
 

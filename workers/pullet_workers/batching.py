@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,29 +18,28 @@ from pullet_workers.opts import read_opts
 
 def run_batch(engine: Engine, entries: Sequence[Entry]) -> list[Done]:
     """Run jobs of one batch method together. Never raises. A call that raises blames nobody: each is tried alone."""
-    call = BatchCall(engine, entries)
+    call = BatchCall(engine, entries, None)
     if call.items:
         try:
             call.share_out(call.values())
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
-            if len(call.items) == 1:
-                call.fail(error)
-            else:
-                call.settle([run_batch(engine, [entry])[0] for entry in call.ready])
+            for group in call.blame(error):
+                call.settle(group, run_batch(engine, group))
     return call.outcomes()
 
 
 async def run_batch_async(engine: Engine, entries: Sequence[Entry]) -> list[Done]:
     """The same for an async method."""
-    call = BatchCall(engine, entries)
+    task = asyncio.current_task()
+    call = BatchCall(engine, entries, task)
     if call.items:
         try:
             call.share_out(await call.awaited_values())
         except BaseException as error:
-            if len(call.items) == 1:
-                call.fail(error)
-            else:
-                call.settle([(await run_batch_async(engine, [entry]))[0] for entry in call.ready])
+            if sys.version_info >= (3, 11) and task is not None and engine.runs.orders:
+                task.uncancel()  # we asked for it, and what runs now is not to stop
+            for group in call.blame(error):
+                call.settle(group, await run_batch_async(engine, group))
     return call.outcomes()
 
 
@@ -47,13 +48,14 @@ class BatchCall:
 
     method: Callable[[list[Any]], Any]
 
-    def __init__(self, engine: Engine, entries: Sequence[Entry]) -> None:
+    def __init__(self, engine: Engine, entries: Sequence[Entry], task: asyncio.Task[Any] | None) -> None:
         self.items: list[Any] = []
         self.ready: list[Entry] = []
         self._engine, self._entries = engine, entries
         self._attempts: list[Attempt] = []
         self._done: dict[int, Done] = {}
         self._started = time.perf_counter()
+        self._run = engine.runs.begin(entries, task)
         for entry in entries:
             try:
                 self.method, args, kwargs = engine.prepare(entry)
@@ -95,20 +97,26 @@ class BatchCall:
             else:
                 self._done[id(entry)] = self._engine.returned(entry, value, run_s)
 
-    def fail(self, error: BaseException) -> None:
-        """The call raised, and there is only one to blame."""
-        (entry,) = self.ready
-        self._done[id(entry)] = self._engine.failed(entry, error, describe(error), self._run_s())
+    def blame(self, error: BaseException) -> list[list[Entry]]:
+        """The call raised, or was stopped for some of its jobs. Says who is tried again, and who of them together."""
+        self._engine.runs.end(self._run)
+        told = [entry for entry in self.ready if id(entry) in self._engine.runs.orders]
+        failed = self.ready if len(self.ready) == 1 else told
+        for entry in failed:
+            self._done[id(entry)] = self._engine.failed(entry, error, describe(error), self._run_s())
+        others = [entry for entry in self.ready if id(entry) not in self._done]
+        return [others] if told and others else [[entry] for entry in others]
 
-    def settle(self, done: Sequence[Done]) -> None:
-        """They were tried one by one."""
-        self._done.update({id(entry): one for entry, one in zip(self.ready, done, strict=True)})
+    def settle(self, entries: Sequence[Entry], done: Sequence[Done]) -> None:
+        """They were tried again."""
+        self._done.update({id(entry): one for entry, one in zip(entries, done, strict=True)})
 
     def outcomes(self) -> list[Done]:
         """In the order of the entries."""
+        self._engine.runs.end(self._run)
         for entry, attempt in zip(self.ready, self._attempts, strict=True):
             self._done[id(entry)] = ended(attempt, self._done[id(entry)])
-        return [self._done[id(entry)] for entry in self._entries]
+        return [self._engine.overruled(entry, self._done[id(entry)]) for entry in self._entries]
 
     def _run_s(self) -> float:
         return (time.perf_counter() - self._started) / len(self.items)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 
 from pullet_broker.job import Entry
+from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES, SUSPECT, Cycled, Standing
 from pullet_broker.settings import Queue
 from pullet_workers.commit import finish
 from pullet_workers.committer import Committer
 from pullet_workers.consumer import Consumer
 from pullet_workers.crew import Crew
-from pullet_workers.engine import Done
+from pullet_workers.engine import Done, Engine
 from pullet_workers.errands import FREE_AFTER
 from pullet_workers.exchange import Exchange
 from pullet_workers.gather import Gather, Room
@@ -45,7 +46,7 @@ class ConcurrentLoop:
         self._pace = Pace(queue.prefetch)  # of plain methods, where there are both kinds
         self._changed = threading.Condition()
         self._room = Room(crew.places, crew.tasks)
-        self._given_up = False
+        self._given_up = self._has_stuck = False
         self._unwell: Unhealthy | None = None
         self._asking = False
         self._health = Health(crew.engine.has_hook("health"), time.monotonic())
@@ -53,6 +54,10 @@ class ConcurrentLoop:
         self._batch = 1  # jobs of one call, as far as the last one tells
         self._held_back = False  # plain jobs were given back: nothing is taken while no thread is free
         crew.ended = self._ended
+
+    @property
+    def engine(self) -> Engine:
+        return self._crew.engine
 
     def start(self) -> None:
         self._committer.start()
@@ -93,11 +98,20 @@ class ConcurrentLoop:
         self._crew.cancel()
         self.wake()
 
+    def give_up(self, link: Link) -> bool:
+        """From another thread: a call never ends. Its thread does not leave; the one that takes does, when what runs
+        beside it has ended."""
+        self._has_stuck = True
+        self.wake()
+        return False
+
     def close_engine(self) -> None:
         self._crew.close()
 
     def close(self) -> None:
         self._committer.stop()
+        if self._has_stuck:
+            self._crew.forsake()
 
     def _look_after(self) -> None:
         """Ask how the engine is when it is time; end when it was not well."""

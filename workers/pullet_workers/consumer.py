@@ -150,9 +150,9 @@ class Consumer:
     def _claim(self, entry: Entry) -> bool:
         return self.link.run(claim(self._queue, self.label, entry))
 
-    def give_back(self, entries: Sequence[Entry]) -> None:
+    def give_back(self, entries: Sequence[Entry], link: Link | None = None) -> None:
         for start in range(0, len(entries), RETURNS):
-            self.link.run(give_back(self._queue, self.label, entries[start : start + RETURNS]))
+            (link or self.link).run(give_back(self._queue, self.label, entries[start : start + RETURNS]))
 
     def fetch_arguments(self, entries: Sequence[Entry]) -> None:
         """Fill in large arguments, which travel beside the entry."""
@@ -166,22 +166,26 @@ class Consumer:
             else:
                 entry.args = blob
 
-    def leave(self) -> None:
-        """Give back what was not started, commit what was, be forgotten. Repeat it when the server was away."""
+    def leave(self, link: Link | None = None) -> None:
+        """Give back what was not started, commit what was, be forgotten. Repeat it when the server was away.
+
+        `link`: another thread does it, because the one that takes cannot.
+        """
+        link = link or self.link
         self._hand.reclaim()
         if not self.link.is_open:
             self.compare()
         aside = self._hand.set_aside()
         try:
-            self.give_back(aside.queued)
+            self.give_back(aside.queued, link)
             finished = [*self._hand.commit(OUTCOMES), *aside.finished]
             for start in range(0, len(finished), OUTCOMES):
-                self.link.run_all(commits(self._queue, self.label, finished[start : start + OUTCOMES], 0))
+                link.run_all(commits(self._queue, self.label, finished[start : start + OUTCOMES], 0))
         except ServerError:
             self._hand.take_back(aside)
             raise
-        self.give_back(self.link.run(reconcile(self._queue, self.label, ())).adopted)
-        self.link.run(forget(self._queue, self.label))
+        self.give_back(link.run(reconcile(self._queue, self.label, ())).adopted, link)
+        link.run(forget(self._queue, self.label))
 
     def _make_groups(self) -> None:
         """A lane has lost its group: register once more, which makes it again."""

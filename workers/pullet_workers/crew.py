@@ -97,6 +97,13 @@ class Crew:
         finally:
             self._end()
 
+    def forsake(self) -> None:
+        """A call never ends: end what else there is, without `close` of the engine, which may not run beside it."""
+        if self._loop is not None:
+            self._loop.forsake()
+        if self._threads is not None:
+            self._threads.forsake()
+
     def _run_at_home(self, call: Callable[[], Any]) -> Any:
         if self._threads is not None:
             return self._threads.run(call)

@@ -15,14 +15,16 @@ from typing import Any
 from pullet.running import enter, leave
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode, is_pickled
-from pullet_broker.errors import DecodeError, EncodeError, TooLarge
+from pullet_broker.errors import DecodeError, EncodeError, JobTimeout, TooLarge
 from pullet_broker.failure import describe as describe_error
+from pullet_broker.failure import overran
 from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Queue
 from pullet_workers.attempt import Attempt, OpenReports
 from pullet_workers.emitter import Fenced, Halted
+from pullet_workers.runs import Order, Runs
 from pullet_workers.streaming import BadItem, Encode, OpenFlow, collect, collect_async
 from pullet_workers.traits import traits_of
 
@@ -55,13 +57,22 @@ class Done:
 class Engine:
     """The engine of one worker. Called in the thread that it was built in, because engines may be bound to it."""
 
-    def __init__(self, built: Any, worker: str, queue: Queue, open_flow: OpenFlow, open_reports: OpenReports) -> None:
+    def __init__(
+        self,
+        built: Any,
+        worker: str,
+        queue: Queue,
+        open_flow: OpenFlow,
+        open_reports: OpenReports,
+        runs: Runs | None = None,
+    ) -> None:
         self._engine = built
         self.open_reports = open_reports
         self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
         self._encoding = queue.encoding
         self._methods: dict[str, Callable[..., Any]] = {}
         self._arguments: dict[str, Arguments] = {}
+        self.runs = runs or Runs()
         self.traits = traits_of(type(built))
 
     def run(self, entry: Entry) -> Done:
@@ -82,26 +93,37 @@ class Engine:
 
     def _run(self, entry: Entry) -> Done:
         started = time.perf_counter()
+        run = self.runs.begin([entry]) if entry.opts else None
         try:
+            self.runs.check(entry)
             method, args, kwargs = self.prepare(entry)
             value = method(*args, **kwargs)
             if entry.opts or type(value) is GeneratorType:
-                value = collect(entry, value, self._open_flow, self._encode(entry))
+                value = collect(entry, value, self._open_flow, self._encode(entry), self.runs)
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
-            return self._raised(entry, error, time.perf_counter() - started)
-        return self.returned(entry, value, time.perf_counter() - started)
+            done = self._raised(entry, error, time.perf_counter() - started)
+        else:
+            done = self.returned(entry, value, time.perf_counter() - started)
+        if run is not None:
+            self.runs.end(run)
+        return self.overruled(entry, done) if self.runs.orders else done
 
     async def _run_async(self, entry: Entry) -> Done:
         started = time.perf_counter()
+        run = self.runs.begin([entry], asyncio.current_task())
         try:
+            self.runs.check(entry)
             method, args, kwargs = self.prepare(entry)
             value = method(*args, **kwargs)
             if isinstance(value, Awaitable):
                 value = await value
-            value = await collect_async(entry, value, self._open_flow, self._encode(entry))
+            value = await collect_async(entry, value, self._open_flow, self._encode(entry), self.runs)
         except BaseException as error:  # also what an engine raises to end its own task
-            return self._raised(entry, error, time.perf_counter() - started)
-        return self.returned(entry, value, time.perf_counter() - started)
+            done = self._raised(entry, error, time.perf_counter() - started)
+        else:
+            done = self.returned(entry, value, time.perf_counter() - started)
+        self.runs.end(run)
+        return self.overruled(entry, done) if self.runs.orders else done
 
     def hook(self, name: str) -> Any:
         """Call a hook of the engine, where it has one; what an async one returns is to be awaited."""
@@ -149,6 +171,23 @@ class Engine:
         if how.reads_pickles and not is_pickled(entry.args):
             how = replace(how, codec="msgpack")
         return partial(encode, limit=self._limits.result_bytes, how=how)
+
+    def overruled(self, entry: Entry, done: Done) -> Done:
+        """How an attempt went, unless it was told to stop."""
+        order = self.runs.forget(entry)
+        if order is None:
+            return done
+        if order.settled:
+            return Done(None, None, done.run_s)
+        return self.stopped(order, done.run_s, done.failure.traceback if done.failure else "")
+
+    def stopped(self, order: Order, run_s: float, where: str) -> Done:
+        """It was told to stop, and was `where` then."""
+        entry, limit_s = order.entry, order.timeout_s
+        if limit_s is None:
+            return Done(self._pack("cancelled", entry, run_s, b""), None, run_s)
+        failure = overran(entry.method, limit_s, where)
+        return self.failed(entry, JobTimeout(failure.text, timeout_s=limit_s), failure, run_s)
 
     def _raised(self, entry: Entry, error: BaseException, run_s: float) -> Done:
         if isinstance(error, BadJob):

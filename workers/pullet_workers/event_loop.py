@@ -20,7 +20,7 @@ class EventLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closed = self._forsaken = False
         self._thread = threading.Thread(target=self._run, name="pullet-loop", daemon=True)
         self._thread.start()
 
@@ -52,12 +52,23 @@ class EventLoop:
             self._thread.join()
             self._loop.close()
 
+    def forsake(self) -> None:
+        """The same without waiting: something may block the loop for ever."""
+        if not self._closed:
+            self._closed = self._forsaken = True
+            over = asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop)
+            over.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+
     def _run(self) -> None:
-        while not self._closed:
+        while True:
             try:
                 self._loop.run_forever()
             except BaseException:  # SystemExit in a task that the engine started: the worker must outlive it
                 log.exception("a task of the engine tried to end the event loop")
+            else:
+                break
+        if self._forsaken:
+            self._loop.close()
 
     def _start_all(self, calls: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         for call in calls:

@@ -177,6 +177,7 @@ class Fleet:
             await member.worker.wait_ready()
             await self._enter(member, "ready")
             await closed
+            member.state = "leaving"  # it has seen to its jobs, whoever asked it to leave
         except EngineFailed as error:
             self.failure, self.trouble = error, str(error).partition("\n")[0]
             self._troubled_at = time.monotonic()

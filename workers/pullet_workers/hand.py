@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -114,6 +114,8 @@ class Hand:
 
         It is never in neither place: `held` may look at any moment.
         """
+        if id(entry) not in self._running:
+            return  # its job was ended in its stead
         if finished is not None:
             self._finished.append(finished)
         self._running.pop(id(entry), None)
@@ -122,6 +124,9 @@ class Hand:
             with contextlib.suppress(ValueError):
                 self._finished.remove(finished)  # type: ignore[arg-type]
             del self._lost[id(entry)]
+
+    def is_running(self, entry: Entry) -> bool:
+        return id(entry) in self._running
 
     def commit(self, most: int) -> list[Finished]:
         """Up to `most` outcomes to commit now; they are held until `committed`."""
@@ -136,10 +141,15 @@ class Hand:
         """The server has answered for them."""
         self._committing = []
 
-    def set_aside(self) -> Aside:
-        """Courier: everything that waits, out of the loop's reach, until `put_away`."""
+    def set_aside(self, jobs: Collection[str] | None = None) -> Aside:
+        """Everything that waits, or what of these jobs is not started, out of the loop's reach, until `put_away`."""
         with self._moving:
-            aside = Aside(_drain(self._queued), _drain(self._finished))
+            if jobs is None:
+                aside = Aside(_drain(self._queued), _drain(self._finished))
+            else:
+                queued = _drain(self._queued)
+                aside = Aside([entry for entry in queued if entry.job in jobs])
+                self._queued.extendleft(entry for entry in reversed(queued) if entry.job not in jobs)
             if aside:
                 self._aside.append(aside)
             return aside

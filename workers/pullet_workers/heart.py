@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
+from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, read_stops, wait_for_stops
 from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap, spill
 from pullet_broker.settings import Queue
 
 log = logging.getLogger("pullet.worker")
 
+PAUSE_S = 0.01
+"""After it has heard something: however many jobs are cancelled, a worker wakes at most so often for them."""
+NUDGE_S = 0.05
+
 
 class Heart:
     """Beats under whatever name the worker has now, as long as `alive` says that its runner works.
 
-    `heed` hears with each beat whether somebody watches: see `Beaten.watched_us`.
+    `heed` hears with each beat whether somebody watches: see `Beaten.watched_us`. `on_stops` is called with what
+    callers ask to stop, and before each beat.
     """
 
     def __init__(
@@ -30,11 +37,13 @@ class Heart:
         record: Callable[[], str],
         alive: Callable[[], bool] = lambda: True,
         heed: Callable[[int], None] = lambda watched_us: None,
+        on_stops: Callable[[Sequence[Stop]], None] = lambda stops: None,
     ) -> None:
         self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
-        self._heed = heed
+        self._heed, self._on_stops = heed, on_stops
         self._link = Link.to(queue, address, "beat")
         self._number = 0
+        self._heard, self._heard_at = "0-0", float("-inf")
         self._told: tuple[str, str] | None = None
         self._stop = threading.Event()
         self._beaten = threading.Condition()
@@ -45,8 +54,10 @@ class Heart:
 
     def stop(self) -> None:
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        deadline = time.monotonic() + 5
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._link.interrupt()  # it may have been just about to listen
+            self._thread.join(NUDGE_S)
         self._link.close()
 
     def wait_for_beat(self, timeout_s: float) -> None:
@@ -55,13 +66,39 @@ class Heart:
             self._beaten.wait(timeout_s)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._queue.lease.beat_s) and self._alive():
+        while self._alive() and self._pass_time():
             try:
                 self.beat_once()
             except ServerError as error:
                 log.info("a beat was missed", extra={"queue": self._queue.name, "error": str(error)})
             with self._beaten:
                 self._beaten.notify_all()
+
+    def _pass_time(self) -> bool:
+        """Until the next beat, with an ear open for jobs that are to stop. False when there will be no more beats.
+
+        The read blocks on the connection of the beats, so a silent queue costs one command a second.
+        """
+        deadline = time.monotonic() + self._queue.lease.beat_s
+        while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
+            try:
+                if self._listen(max(1, int(1000 * left))):
+                    self._stop.wait(min(left, PAUSE_S))
+            except ServerError as error:
+                log.info("cannot hear what is to stop", extra={"queue": self._queue.name, "error": str(error)})
+                self._heard = "0-0"
+                self._stop.wait(left)
+        self._on_stops(())
+        return not self._stop.is_set()
+
+    def _listen(self, block_ms: int) -> bool:
+        if time.monotonic() > self._heard_at + STOPS_LIVE_S:
+            self._heard = "0-0"  # what was there has ended, and new ids may be lower where a clock was set back
+        stops, last = read_stops(self._link.execute(*wait_for_stops(self._queue, self._heard, block_ms)))
+        if last is not None:
+            self._heard, self._heard_at = last, time.monotonic()
+            self._on_stops(stops)
+        return last is not None
 
     def beat_once(self) -> None:
         """One beat, and the tick's work where this beat made the tick."""

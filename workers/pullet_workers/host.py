@@ -15,6 +15,7 @@ import ray
 from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import Pickled, describe
 from pullet_workers.runner import Runner
+from pullet_workers.runs import Overdue
 from pullet_workers.shipping import open_engine
 from pullet_workers.spec import PoolSpec
 
@@ -42,6 +43,7 @@ class Host:
             Pickled(lambda: open_engine(spec.engine)),
             name=name,
             concurrency=spec.worker.concurrency,
+            drain_s=spec.worker.drain_timeout,
             about={"node": self._node, "actor": context.get_actor_id()},
             on_ready=lambda: self._ready.set_result(None),
             on_end=self._end,
@@ -86,7 +88,7 @@ class Host:
         self._runner.drain(min(self._drain_s, SHUTDOWN_S))
 
     def _end(self, error: BaseException | None) -> None:
-        if error is None:
+        if error is None or isinstance(error, Overdue):
             if not self._ready.done():
                 self._ready.set_result(None)
             self._closed.set_result(None)

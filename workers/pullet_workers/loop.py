@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pullet.batching import Batch
 from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry
+from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES, SUSPECT, Standing
 from pullet_broker.settings import Queue
 from pullet_workers.batching import run_batch
@@ -50,6 +51,10 @@ class Loop:
             queue, consumer.link.address, hand, exchange, lambda: consumer.label, on_trouble=consumer.compare_soon
         )
 
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
     def start(self) -> None:
         self._courier.start()
 
@@ -74,6 +79,12 @@ class Loop:
 
     def abandon(self) -> None:
         """From another thread: what runs was given back. A method cannot be interrupted: it ends when it ends."""
+
+    def give_up(self, link: Link) -> bool:
+        """From another thread: a call never ends, so leave in its stead."""
+        self._courier.stop()
+        self._consumer.leave(link)
+        return True
 
     def close_engine(self) -> None:
         self._engine.run_hook("close")

@@ -13,6 +13,8 @@ FIRST_RETRY_S = 1.0
 @dataclass(frozen=True)
 class Opts:
     retries: int = 0
+    timeout: float | None = None
+    """Seconds that one run may take."""
     stream: bool = False
     """Send the items of the generator as they come."""
     retry_on: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ def read_opts(text: str) -> Opts:
             no_retry_on=_names(given.get("no_retry_on", ())),
             backoff=_seconds(given.get("backoff", FIRST_RETRY_S)),
             stream=bool(given.get("stream")),
+            timeout=_time_limit(given.get("timeout")),
         )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return Opts()
@@ -41,6 +44,11 @@ def _names(given: Any) -> tuple[str, ...]:
     if not (isinstance(given, list) and all(isinstance(name, str) for name in given)):
         return ()
     return tuple(given)
+
+
+def _time_limit(given: Any) -> float | None:
+    seconds = float(given or 0)
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _seconds(given: Any) -> float:

@@ -56,7 +56,8 @@ class Report:
 
     def dropped(self, entry: Entry) -> None:
         """It does not run any more."""
-        del self._started[id(entry)]
+        if self._started.pop(id(entry), None) is None:
+            return  # its worker was given up before
         self.running -= 1
         if not self.running:
             self.job = self.method = self.job_since = None

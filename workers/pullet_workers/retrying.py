@@ -18,9 +18,10 @@ NOTE = 500
 def retry_after_ms(entry: Entry, error: BaseException, failure: Failure) -> int | None:
     """When to run the job again, or None: it has failed for good.
 
-    Only what the engine itself raised is worth another try: arguments that cannot be read stay so.
+    Only what the engine itself raised, or its taking too long, is worth another try: arguments that cannot be read
+    stay so.
     """
-    if not entry.opts or failure.kind != "raised":
+    if not entry.opts or failure.kind not in ("raised", "timeout"):
         return None
     opts = read_opts(entry.opts)
     if entry.raised >= opts.retries or not is_worth_a_retry(error, opts.retry_on, opts.no_retry_on):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
@@ -13,6 +13,7 @@ from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer
 from pullet_workers.emitter import Flow
 from pullet_workers.opts import read_opts
+from pullet_workers.runs import Runs
 
 
 class BadItem(Exception):
@@ -28,20 +29,34 @@ Encode = Callable[..., Buffer]
 """`encode` with the settings of the queue; takes the value, and the name that errors call it."""
 
 
-def collect(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode) -> Any:
+def collect(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode, runs: Runs) -> Any:
     """The result of a job whose method returned `value`: the number of items where they were streamed."""
     if entry.opts and read_opts(entry.opts).stream:
-        return _send(_iterable(entry, value), open_flow(entry), encode)
-    return list(value) if isinstance(value, GeneratorType) else value
+        return _send(_checked(entry, _iterable(entry, value), runs), open_flow(entry), encode)
+    return list(_checked(entry, value, runs)) if isinstance(value, GeneratorType) else value
 
 
-async def collect_async(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode) -> Any:
+async def collect_async(entry: Entry, value: Any, open_flow: OpenFlow, encode: Encode, runs: Runs) -> Any:
     """The same on an event loop, for async generators too."""
     if entry.opts and read_opts(entry.opts).stream:
-        return await _send_async(_iterable(entry, value), open_flow(entry), encode)
+        values = _iterable(entry, value)
+        if not isinstance(values, AsyncIterable):
+            values = _checked(entry, values, runs)
+        return await _send_async(values, open_flow(entry), encode)
     if isinstance(value, AsyncGeneratorType):
         return [item async for item in value]
-    return list(value) if isinstance(value, GeneratorType) else value
+    return list(_checked(entry, value, runs)) if isinstance(value, GeneratorType) else value
+
+
+def _checked(entry: Entry, values: Iterable[Any], runs: Runs) -> Iterator[Any]:
+    """The items, until the job is told to stop: then the generator is closed."""
+    try:
+        for value in values:
+            runs.check(entry)
+            yield value
+    finally:
+        if isinstance(values, GeneratorType):
+            values.close()
 
 
 def _iterable(entry: Entry, value: Any) -> Any:

@@ -53,6 +53,11 @@ class Threads:
         if self._problem is not None:
             raise self._problem
 
+    def forsake(self) -> None:
+        """End the threads that can be ended, and wait for none."""
+        for _ in self._threads:
+            self._calls.put(None)
+
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call()

@@ -1,14 +1,43 @@
-"""cancel: a caller asks that a job does not run."""
+"""cancel: a caller asks that a job does not run; and how the workers that run it hear of that."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from pullet_broker.moves.settling import settling
-from pullet_broker.scripting import Call, fixed_keys, load
+from pullet_broker.scripting import Arg, Call, fixed_keys, load
 from pullet_broker.settings import Queue
 
+STOPS = 1000
+"""The most requests in one read."""
+STOPS_LIVE_S = 60.0
+"""How long after the last one the stream of requests ends."""
 
-def cancel(queue: Queue, job: str) -> Call[str]:
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody wants that a job stops. `force`: at the price of its worker, where it cannot be interrupted."""
+
+    job: str
+    force: bool
+
+
+def cancel(queue: Queue, job: str, *, force: bool = False) -> Call[str]:
     """Ask that a job does not run. Answers CANCELLED (it was parked), DONE (too late) or ASKED."""
     script = load("cancel")
-    args = script.arguments(job=job, **settling(queue))
+    args = script.arguments(job=job, force=int(force), **settling(queue))
     return Call(script, fixed_keys(script, queue.keys), args, lambda raw: str(raw.decode()))
+
+
+def wait_for_stops(queue: Queue, after: str, block_ms: int) -> tuple[Arg, ...]:
+    """The blocking read of a worker: all that was asked for after the entry `after`. Read it with `read_stops`."""
+    return ("XREAD", "COUNT", STOPS, "BLOCK", block_ms, "STREAMS", queue.keys.fixed("stops"), after)
+
+
+def read_stops(raw: Any) -> tuple[list[Stop], str | None]:
+    """The requests, and the id of the last one."""
+    rows = raw[0][1] if raw else []
+    found = [dict(zip(flat[::2], flat[1::2], strict=False)) for _, flat in rows]
+    stops = [Stop(one.get(b"job", b"").decode(errors="replace"), one.get(b"force") == b"1") for one in found]
+    return stops, rows[-1][0].decode() if rows else None

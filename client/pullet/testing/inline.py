@@ -20,8 +20,8 @@ from pullet.retrying import names_of
 from pullet.running import RunningJob, enter, leave
 from pullet_broker.annotated import Arguments
 from pullet_broker.codec import decode_call, encode, is_pickled
-from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, TooLarge
-from pullet_broker.failure import describe
+from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, JobTimeout, TooLarge
+from pullet_broker.failure import describe, overran
 from pullet_broker.job import new_job_id
 from pullet_broker.parts import Buffer
 from pullet_broker.progress import Progress
@@ -43,10 +43,11 @@ class InlinePool(Client[E]):
     """Usable wherever a `Client` or a `Pool` is, for tests: builds one engine here, and `submit` runs the job.
 
     Arguments and results go through the codec, and errors come back as they do from a worker, so that what works here
-    works there. A job that raised is run again at once, as often as its options allow it. Its other options do nothing,
-    jobs cannot be cancelled because they are done when `submit` returns, and the pool does not pickle. It has no server
-    and so no dead letters and no pause: these raise `NotImplementedError`. Not for engines that must not share a
-    thread with their caller.
+    works there. A job that raised is run again at once, as often as its options allow it. One that took longer than its
+    `timeout` ends as `JobTimeout`: an async method then, any other when it is through. Other options do nothing, jobs
+    cannot be cancelled because they are done when `submit` returns, and the pool does not pickle. It has no server and
+    so no dead letters and no pause: these raise `NotImplementedError`. Not for engines that must not share a thread
+    with their caller.
     """
 
     def __init__(
@@ -89,11 +90,15 @@ class InlinePool(Client[E]):
 class InlineJob(RunningJob):
     """Its reports are in the future at once."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_began", "_future", "limit_s")
 
-    def __init__(self, future: Future[Any], attempt: int, method: str) -> None:
+    def __init__(self, future: Future[Any], attempt: int, method: str, limit_s: float | None) -> None:
         super().__init__(future.job_id, attempt, method)
-        self._future = future
+        self._future, self.limit_s, self._began = future, limit_s, time.monotonic()
+
+    @property
+    def deadline(self) -> float | None:
+        return None if self.limit_s is None else self._began + self.limit_s
 
     def _tell(self, progress: Progress) -> None:
         self._future.progress = progress
@@ -154,25 +159,29 @@ class InlineCore:
     def _run(self, future: Future[Any], name: str, payload: bytes, options: Options) -> bytes:
         """The reply of the last attempt."""
         attempt, retry_on, no_retry_on = 1, names_of(options.retry_on), names_of(options.no_retry_on)
-        raw, error = self._attempt(future, name, payload, attempt)
+        raw, error = self._attempt(InlineJob(future, attempt, name, options.timeout), payload)
         while error is not None and attempt <= options.retries and is_worth_a_retry(error, retry_on, no_retry_on):
             attempt += 1
-            raw, error = self._attempt(future, name, payload, attempt)
+            raw, error = self._attempt(InlineJob(future, attempt, name, options.timeout), payload)
         return raw
 
-    def _attempt(
-        self, future: Future[Any], name: str, payload: bytes, attempt: int
-    ) -> tuple[bytes, BaseException | None]:
+    def _attempt(self, job: InlineJob, payload: bytes) -> tuple[bytes, BaseException | None]:
         """The reply of one attempt, as a worker would commit it, and what the engine raised."""
         started = time.perf_counter()
-        token = enter((InlineJob(future, attempt, name),))
+        token = enter((job,))
         try:
-            outcome, encoded, error = run(self.engine, name, payload, self._queue, self._await)
+            outcome, encoded, error = run(
+                self.engine, job.method, payload, self._queue, lambda one: self._await(_limited(one, job.limit_s))
+            )
         finally:
             leave(token)
-        run_us, failed = int((time.perf_counter() - started) * 1e6), outcome != "ok"
+        run_s = time.perf_counter() - started
+        if job.limit_s is not None and run_s > job.limit_s:
+            failure = overran(job.method, job.limit_s)
+            outcome, encoded, error = "error", pack_failure(failure), JobTimeout(failure.text)
+        run_us, failed = int(run_s * 1e6), outcome != "ok"
         self.done, self.failed = self.done + (not failed), self.failed + failed
-        packed = pack_reply(outcome, attempt, WORKER, run_us, encoded)
+        packed = pack_reply(outcome, job.attempt, WORKER, run_us, encoded)
         return packed if isinstance(packed, bytes) else b"".join(packed), error
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -193,6 +202,17 @@ class InlineCore:
         if errors:
             raise errors[0]
         return found[0]
+
+
+async def _limited(coroutine: Coroutine[Any, Any, Any], limit_s: float | None) -> Any:
+    """Cancelled when it takes longer."""
+    task = asyncio.ensure_future(coroutine)
+    done, _ = await asyncio.wait([task], timeout=limit_s)
+    if not done:
+        task.cancel()
+        await asyncio.wait([task])
+        return None  # whatever it says: the clock tells the same
+    return task.result()
 
 
 def run(
