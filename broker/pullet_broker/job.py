@@ -43,6 +43,10 @@ class Job:
     ttl_ms: int = 0
     key: str = ""
     """Jobs with the same key run at the same place while it lives."""
+    named: bool = False
+    """Its caller chose the id: a second job with it is the same job."""
+    once: bool = False
+    """It must not be run again when it may have begun."""
 
     @property
     def size(self) -> int:
@@ -67,6 +71,7 @@ class Entry:
     ttl_ms: int = 0
     large: bool = False
     key: str = ""
+    once: bool = False
     problem: str = ""
     """What is wrong with its fields, where somebody wrote it by hand."""
 
@@ -112,4 +117,5 @@ def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
         ttl_ms=whole(fields.get(b"ttl", b""), 0),
         large=b"blob" in fields,
         key=fields.get(b"key", b"").decode(),
+        once=b"once" in fields,
     )

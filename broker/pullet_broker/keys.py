@@ -30,6 +30,7 @@ tick             string  who made the last tick                        beat     
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
 stops            stream  job id, force: for the workers that run it     cancel             capped, TTL 1 min
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
+named            hash    job id that a caller chose -> when (ms)       submit, replay     settle
 progress         hash    job id -> how far it is, see `progress`       progress           settle, TTL
 stats            hash    counters                                      whoever counts     stays
 events           stream  how attempts ended, while somebody watches    whoever settles    TTL 1 h, capped
@@ -39,8 +40,8 @@ pool             hash    what the controller notes: owners, scale ...  controlle
 ===============  ======  ============================================  =================  ======================
 
 Fixed keys without a TTL: the five lanes, `dead`, `buried`, `workers`, `beats`, `missed`, `stats`, `config`, `pool`,
-`actions`, and `delayed`, `parked`, `cancelled` while they hold something. While a place has workers, or jobs wait
-there, it has its lane and is in `places`. Everything else has a TTL or ends with its job.
+`actions`, and `delayed`, `parked`, `cancelled`, `named` while they hold something. While a place has workers, or jobs
+wait there, it has its lane and is in `places`. Everything else has a TTL or ends with its job.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ MOST_BYTES = 128
 """The longest key of a job, and the longest name of a place, in UTF-8."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def check_queue_name(name: str) -> str:
@@ -88,6 +90,13 @@ def check_length(what: str, text: str) -> str:
     except (AttributeError, UnicodeEncodeError):
         pass
     raise ValueError(f"{what}={text!r}: expected a text of 1 to {MOST_BYTES} bytes in UTF-8")
+
+
+def check_job_id(job: str) -> str:
+    """Return `job`, or raise `ValueError` where a caller must not give a job this id."""
+    if isinstance(job, str) and _JOB.fullmatch(job):
+        return job
+    raise ValueError(f"id={job!r}: expected 1 to 128 of the characters A-Z a-z 0-9 . _ - with a letter or digit first")
 
 
 class Keys:

@@ -143,6 +143,8 @@ def _read_error(fields: dict[bytes, bytes]) -> tuple[int, str, str, str]:
     crashes = whole(fields.get(b"crashes", b""), 0)
     try:
         reply = read_reply(fields.get(b"error", b""))
+        if reply.outcome == "lost":
+            return crashes, CRASHED, "its worker was lost with it in hand, and repeat=False forbids another run", ""
         if reply.outcome == "crashed":
             return reply.attempt, CRASHED, f"{reply.attempt} workers died with the job in hand", ""
         failure = read_failure(reply.payload)

@@ -2,7 +2,7 @@
 
     ok 1 gpu3-chess-2 48210\\n<msgpack of the value>
     error 2 gpu3-chess-2 311\\n<msgpack of a failure>
-    cancelled 1 - 0\\n          expired, crashed: written by scripts, nothing after the line
+    cancelled 1 - 0\\n          expired, crashed, lost: written by scripts, nothing after the line
 
 The words are outcome, attempt, worker and microseconds of run time, so that `redis-cli GET` tells what happened.
 """
@@ -26,7 +26,7 @@ GROUP_DEPTH = 10
 
 @dataclass(slots=True)
 class Reply:
-    """How a job ended. `outcome` is ok, error, cancelled, expired or crashed; `payload` is still encoded."""
+    """How a job ended. `outcome` is ok, error, cancelled, expired, crashed or lost; `payload` is still encoded."""
 
     outcome: str
     attempt: int

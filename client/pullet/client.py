@@ -104,8 +104,11 @@ class Client(Executor, Generic[E]):
 
         A job that is run again (its worker died, or `retries`) starts its generator anew; items that were there
         already are skipped by their number. So the generator must yield the same items again, or the reader sees
-        some of the first run and the rest of the second.
+        some of the first run and the rest of the second. One that cannot says `@pullet.defaults(repeat=False)`, and
+        then fails with `WorkerLost` instead.
         """
+        if self._given.get("id") is not None:
+            raise ValueError("options(id=) is for submit: the items of a stream go to one caller")
         found = self._methods.find(method)
         found.check(args, kwargs)
         payload = encode_call(args, kwargs, limit=self._queue.limits.args_bytes, how=self._queue.encoding)
@@ -147,6 +150,8 @@ class Client(Executor, Generic[E]):
         Nothing is read from the inputs beyond the window, so they may be endless. Leaving the loop over the results
         cancels what was submitted and not yielded.
         """
+        if self._given.get("id") is not None:
+            raise ValueError("options(id=) names one job, and a map has many")
         return map_calls(self.submit, method, (items, *more), how)
 
     def job(self, job_id: str) -> JobHandle:

@@ -64,11 +64,10 @@ class Core:
     ) -> Future[Any]:
         if self._refuses:
             raise ClientClosed("submit after close; connect again", queue=self._queue.name)
-        job = options.job(new_job_id(), method, payload)
+        job = options.job(options.id or new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, self._cancel, self._share)
         future.build, future.since = build, time.monotonic()
-        self._put(_pending(job, future, options))
-        return future
+        return self._put(_pending(job, future, options))
 
     def stream(
         self, method: str, payload: Buffer, options: Options, build: Callable[[Any], Any] | None = None
@@ -84,16 +83,20 @@ class Core:
         self._put(item)
         return Stream(future, arrivals, self._queue, build)
 
-    def _put(self, item: Pending) -> None:
+    def _put(self, item: Pending) -> Future[Any]:
+        """Its future: that of an open job where this one has the same id, which its caller chose."""
         if not self._started:
             self._start()
         job = item.job.id.encode()
-        self._open[job] = item
+        known = self._open.setdefault(job, item)
+        if known is not item:
+            return known.future
         try:
             self._sender.put(item)
         except PulletError:
             del self._open[job]
             raise
+        return item.future
 
     def attach(self, job: str) -> Future[Any]:
         """A future of a job that anybody submitted. Its reply is left to its TTL: others may wait for it too."""
@@ -208,7 +211,7 @@ class Core:
 
 
 def _pending(job: Job, future: Future[Any], options: Options) -> Pending:
-    item = Pending(job, future, keep=options.keep is not False, waits=options.when_full == "wait")
+    item = Pending(job, future, keep=options.keeps, waits=options.when_full == "wait")
     item.hasty = options.when_down == "raise"
     return item
 

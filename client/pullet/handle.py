@@ -20,7 +20,14 @@ SKEW_MS = 60_000
 LOOKS = 500
 """Pages of entries that are looked through for one job."""
 
-STATES = {"ok": "done", "error": "failed", "crashed": "failed", "cancelled": "cancelled", "expired": "expired"}
+STATES = {
+    "ok": "done",
+    "error": "failed",
+    "crashed": "failed",
+    "lost": "failed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+}
 
 
 class JobHandle:

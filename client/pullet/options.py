@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pullet.retrying import check_types, pack_opts
 from pullet_broker.errors import YEAR_S
 from pullet_broker.job import Job, lane_of
-from pullet_broker.keys import check_length
+from pullet_broker.keys import check_job_id, check_length
 from pullet_broker.parts import Buffer
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class OptionWords(TypedDict, total=False):
     delay: float
     key: str | None
     keep: float | bool
+    id: str | None
+    repeat: bool
     when_full: str
     when_down: str
 
@@ -66,6 +68,13 @@ class Options:
     """Run the job where others with this key (1 to 128 bytes of UTF-8) ran, as long as that node has workers."""
     keep: float | bool = False
     """Leave the reply in Redis after it was read: True for the usual result TTL, or a number of seconds."""
+    id: str | None = None
+    """The id of the job, for `submit` only: 1 to 128 letters, digits and `. _ -`. A second submit with it, by any
+    client, does not run it again, whatever method and arguments it has: it gets the same outcome, as long as the reply
+    lives, which is `keep`, or the usual result TTL."""
+    repeat: bool = True
+    """False: never run it a second time. When its worker is lost with it in hand, it may have begun, and ends as
+    `WorkerLost`. For what must not be done twice, and for generators that would not yield the same items again."""
     when_full: str = "raise"
     """What becomes of a job that a full queue or server refuses: "raise" lets its future raise `QueueFull` or
     `ServerFull`, "wait" offers it again, in its order, until there is room or it is cancelled."""
@@ -87,8 +96,17 @@ class Options:
         for name in ("when_full", "when_down"):
             if getattr(self, name) not in ("raise", "wait"):
                 raise ValueError(f'{name}={getattr(self, name)!r}: expected "raise" or "wait"')
+        if self.id is not None:
+            check_job_id(self.id)
+        if self.retries and not self.repeat:
+            raise ValueError(f"retries={self.retries} and repeat=False: a job that must not be repeated has no retries")
         check_types("retry_on", self.retry_on)
         check_types("no_retry_on", self.no_retry_on)
+
+    @property
+    def keeps(self) -> bool:
+        """The reply is left in Redis after it was read."""
+        return self.keep is not False or self.id is not None
 
     def job(self, job_id: str, method: str, args: Buffer, *, stream: bool = False) -> Job:
         """A job with these options."""
@@ -104,6 +122,8 @@ class Options:
             expires_ms=_milliseconds(self.expires or 0),
             ttl_ms=_milliseconds(0 if self.keep is True else self.keep),
             key=self.key or "",
+            named=self.id is not None,
+            once=not self.repeat,
         )
 
 
@@ -128,6 +148,8 @@ def defaults(**options: Unpack[OptionWords]) -> Callable[[T], T]:
     to a queue of an unknown engine.
     """
     Options(**options)  # refuses what makes no sense while the line that says it is being read
+    if "id" in options:
+        raise ValueError("id names one job: give it to client.options")
 
     def mark(target: T) -> T:
         setattr(target, MARK, options)

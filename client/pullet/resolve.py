@@ -125,6 +125,14 @@ def _crashed(reply: Reply, job: str, queue: Queue) -> Outcome:
     return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
 
 
+def _lost(reply: Reply, job: str, queue: Queue) -> Outcome:
+    message = (
+        f"the worker {reply.worker} was lost with job {job} in hand: it may have begun, and options(repeat=False) "
+        "forbids to run it again"
+    )
+    return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
+
+
 def _unknown(reply: Reply, job: str, queue: Queue) -> Outcome:
     return None, DecodeError(f"job {job} has an outcome {reply.outcome!r} that this release does not know; update it")
 
@@ -135,6 +143,7 @@ _OUTCOMES: dict[str, Callable[[Reply, str, Queue], Outcome]] = {
     "cancelled": _cancelled,
     "expired": _expired,
     "crashed": _crashed,
+    "lost": _lost,
 }
 
 

@@ -11,7 +11,7 @@ from pullet_broker.settings import Queue
 FIXED = {
     *("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low"),
     *("dead", "buried", "workers", "beats", "missed", "stats", "config", "pool", "places", "actions"),
-    *("delayed", "parked", "cancelled"),
+    *("delayed", "parked", "cancelled", "named"),
 }
 """Keys that may stay without a TTL: see the table in `pullet_broker.keys`."""
 

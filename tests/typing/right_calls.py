@@ -113,7 +113,7 @@ def said_beforehand(client: pullet.Client[Careful]) -> None:
     assert_type(Careful(), Careful)
     assert_type(client.submit(Careful.eval, "fen", depth=3), pullet.Future[int])
     assert_type(client.submit(Careful.score, "fen"), pullet.Future[float])
-    assert_type(client.options(retries=3, retry_on=(TimeoutError, "shop.Busy")), pullet.Client[Careful])
+    assert_type(client.options(retries=3, retry_on=(TimeoutError, "shop.Busy"), id="a-1"), pullet.Client[Careful])
 
 
 class Telling:

@@ -184,7 +184,9 @@ class Consumer:
         except ServerError:
             self._hand.take_back(aside)
             raise
-        self.give_back(link.run(reconcile(self._queue, self.label, ())).adopted, link)
+        left = link.run(reconcile(self._queue, self.label, ())).adopted
+        # one that must not be repeated may run still: its worker's end is its end
+        self.give_back([entry for entry in left if not entry.once], link)
         link.run(forget(self._queue, self.label))
 
     def _make_groups(self) -> None:

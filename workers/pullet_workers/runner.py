@@ -245,7 +245,7 @@ class Runner:
         names = ", ".join(sorted({entry.method for entry in run.entries}))
         self._overdue = Overdue(f"a call of {names} was told to stop and does not: the worker is to be replaced")
         self._stopping.set()
-        others = [entry for entry in run.entries if not self._runs.order(entry).settled]
+        others = [entry for entry in run.entries if not (self._runs.order(entry).settled or entry.once)]
         for start in range(0, len(others), RETURNS):
             link.run(give_back(self._queue, self._consumer.label, others[start : start + RETURNS]))
         for entry in run.entries:
@@ -278,7 +278,7 @@ class Runner:
         self._given_up.set()
         link = Link.to(self._queue, self._address, "abandon")
         try:
-            running = self._hand.running
+            running = [entry for entry in self._hand.running if not entry.once]  # such a one ends, or is lost
             for start in range(0, len(running), RETURNS):
                 link.run(give_back(self._queue, self.consumer or "-", running[start : start + RETURNS]))
         except ServerError as error:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pullet_broker.job import Job
+from pullet_broker.moves.finding import READERS
 from pullet_broker.parts import LARGE
 from pullet_broker.scripting import Arg, Call, load
 from pullet_broker.settings import SCHEMA, Queue
@@ -53,6 +54,9 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         home_ms=queue.affinity.home_ms,
         backlog=queue.limits.backlog_jobs,
         blob=queue.keys.blob_prefix,
+        reply=queue.keys.reply_prefix,
+        inline=queue.limits.inline_bytes,
+        most=READERS,
     )
     large = queue.limits.blob_over_bytes
     for job in jobs:
@@ -72,6 +76,7 @@ def _job_arguments(job: Job, large: int) -> tuple[Arg, ...]:
         job.ttl_ms,
         1 if len(job.args) > large else 0,
         job.key,
+        ("i" if job.named else "") + ("o" if job.once else ""),
     )
 
 

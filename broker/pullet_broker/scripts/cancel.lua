@@ -1,5 +1,5 @@
 -- cancel: ask that a job does not run. A parked one ends here; any other at the next hand that touches it.
--- KEYS     config cancelled watched progress stats events delayed parked stops
+-- KEYS     config cancelled watched progress named stats events delayed parked stops
 -- ARGV     job force reply inbox blob inline ttl
 --          force: 1 to replace the worker of a run that cannot be interrupted, else 0
 -- RETURNS  CANCELLED | DONE | ASKED

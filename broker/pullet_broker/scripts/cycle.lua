@@ -1,5 +1,5 @@
 -- cycle: commit what a worker has finished and take what it runs next.
--- KEYS     config workers cancelled watched progress stats events storm LANES
+-- KEYS     config workers cancelled watched progress named stats events storm LANES
 -- ARGV     schema consumer want alone yields high_first home_ms events reply inbox blob inline ttl ...
 --          then for each outcome: lane entry id client ttl_ms large reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;

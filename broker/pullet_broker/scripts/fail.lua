@@ -1,5 +1,5 @@
 -- fail: end one attempt that raised: park the job for a retry, or dead-letter it and reply.
--- KEYS     config cancelled watched progress stats events dead buried delayed parked LANES
+-- KEYS     config cancelled watched progress named stats events dead buried delayed parked LANES
 -- ARGV     consumer lane entry retry delay_ms error note log events dead_letters dead_ms reply inbox blob inline ttl
 --          retry: 1 to run it again after delay_ms, else error (a whole reply) is the outcome;
 --          note: type and text of what was raised, in short; log: the last lines of the attempt's log, for a letter;

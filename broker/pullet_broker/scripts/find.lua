@@ -1,8 +1,8 @@
 -- find: where a job is. Reads only, and no more than `most` entries a call: MORE says where to go on.
--- KEYS     parked places progress LANES
+-- KEYS     parked places progress named LANES
 -- ARGV     job reply since lane from most
 --          lane: its number, those of the places after the common ones; from: an entry's id there, where to look first;
---          since: the same in the lanes behind it
+--          since: the same in the lanes behind it; of a job whose caller chose its id it is known better here
 -- RETURNS  {where, ...}
 --          REPLY head, the first line of its reply | PARKED attempt progress | MORE lane from | NOWHERE
 --          LANE consumer attempt key entry progress: consumer '' while it waits; key: of the stream that holds the
@@ -23,6 +23,9 @@ local packed = redis.call('HGET', key.parked, arg.job)
 local progress = redis.call('HGET', key.progress, arg.job) or ''
 if packed then return {'PARKED', field(cmsgpack.unpack(packed), 'attempt') or '1', progress} end
 
+local named = whole(redis.call('HGET', key.named, arg.job) or '')
+local since = named and string.format('%d-0', named) or arg.since
+if from == arg.since then from = since end
 while lanes[number] do
   local lane = lanes[number]
   local found = redis.call('XRANGE', lane, from, '+', 'COUNT', most)
@@ -34,6 +37,6 @@ while lanes[number] do
   end
   if #found == most then return {'MORE', tostring(number), found[most][1]} end
   number, most = number + 1, most - #found
-  from = arg.since
+  from = since
 end
 return {'NOWHERE'}

@@ -1,5 +1,5 @@
 -- give_back: return jobs that were taken but not started, so that another worker has them at once.
--- KEYS     config cancelled watched progress stats events LANES
+-- KEYS     config cancelled watched progress named stats events LANES
 -- ARGV     consumer spill_ms reply inbox blob inline ttl ...
 --          then for each job: lane entry      (at most 100)
 -- RETURNS  how many were issued again

@@ -1,5 +1,5 @@
 -- promote: issue the delayed jobs that are due.
--- KEYS     config cancelled watched progress stats events delayed parked LANES
+-- KEYS     config cancelled watched progress named stats events delayed parked LANES
 -- ARGV     consumer most reply inbox blob inline ttl
 -- RETURNS  how many were issued
 -- USES     entry events settle reissue

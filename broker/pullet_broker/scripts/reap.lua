@@ -1,11 +1,12 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     config workers cancelled watched progress stats events dead buried storm places LANES
+-- KEYS     config workers cancelled watched progress named stats events dead buried storm places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
 -- USES     entry events settle reissue history letters bury storm place
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
+-- A job that must not be repeated may have begun, so it ends here, as `lost`.
 local most, max_crashes, blame = positive(arg.most), positive(arg.max_crashes), arg.blame == '1'
 if not (most and max_crashes and can_settle() and can_bury()) then
   return redis.error_reply('PULLET reap: the arguments do not have the expected form')
@@ -21,10 +22,12 @@ local function recover(lane, entry, flat, held_ms)
     settle_as('cancelled', lane, entry, flat, arg.consumer, held_ms)
     return
   end
-  local errors = remembered(flat, arg.consumer, blame and 'crashed' or 'lost')
-  if crashes >= max_crashes then
-    bury(flat, entry, arg.consumer, 'crashed ' .. crashes .. ' ' .. arg.consumer .. ' 0\n', errors)
-    settle_as('crashed', lane, entry, flat, arg.consumer, held_ms)
+  local errors, once = remembered(flat, arg.consumer, blame and 'crashed' or 'lost'), field(flat, 'once')
+  if once or crashes >= max_crashes then
+    local word = once and 'lost' or 'crashed'
+    local head = word .. ' ' .. (once and (whole(field(flat, 'attempt')) or 1) or crashes) .. ' ' .. arg.consumer .. ' 0\n'
+    bury(flat, entry, arg.consumer, head, errors)
+    settle_as(word, lane, entry, flat, arg.consumer, held_ms)
     buried = buried + 1
     return
   end

@@ -1,8 +1,8 @@
 -- replay: run the job of a dead letter once more as if it were new, under its own id.
--- KEYS     config parked dead buried stats cancelled places LANES
+-- KEYS     config named parked dead buried stats cancelled places LANES
 -- ARGV     schema job home_ms backlog reply blob
 -- RETURNS  {status, backlog, limit}      OK | MISSING | GONE | FULL | SCHEMA
---          MISSING: there is no such letter, or it was replayed before; GONE: its large arguments have expired
+--          MISSING: there is no such letter, it was replayed before, or a new job has its id; GONE: its large arguments have expired
 -- USES     schema entry reissue letters backlog
 -- ATOMIC   the job must not be both dead and waiting, and its arguments must not end while it waits
 if not (whole(arg.backlog) and positive(arg.home_ms)) then
@@ -14,6 +14,7 @@ if not flat then
   if place then drop_letter(place, arg.job) end -- the letter was deleted by hand
   return {'MISSING', 0, 0}
 end
+if redis.call('HEXISTS', key.named, arg.job) == 1 then return {'MISSING', 0, 0} end
 local large = field(flat, 'blob')
 if large and redis.call('EXISTS', arg.blob .. arg.job) == 0 then return {'GONE', 0, 0} end
 local backlog, limit = count_backlog()
@@ -22,6 +23,7 @@ if backlog >= limit then return {'FULL', backlog, limit} end
 local name = field(flat, 'key')
 if name then redis.call('PEXPIRE', home_key(name), arg.home_ms) end
 redis.call('XADD', home(flat), '*', unpack(anew(flat)))
+if field(flat, 'named') then redis.call('HSET', key.named, arg.job, now()) end
 if large then redis.call('PERSIST', arg.blob .. arg.job) end
 redis.call('UNLINK', arg.reply .. arg.job)
 redis.call('ZREM', key.cancelled, arg.job)

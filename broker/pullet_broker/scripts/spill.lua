@@ -1,5 +1,5 @@
 -- spill: give the jobs that wait too long at a place to all workers, and all its jobs when nobody works there any more.
--- KEYS     config workers places cancelled watched progress stats events LANES
+-- KEYS     config workers places cancelled watched progress named stats events LANES
 -- ARGV     consumer place spill_ms most reply inbox blob inline ttl
 -- RETURNS  how many it took from the place: `most` when there may be more
 -- USES     entry events settle reissue place

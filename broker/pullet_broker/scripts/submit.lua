@@ -1,19 +1,21 @@
 -- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
--- KEYS     config stats delayed parked client inbox places LANES
--- ARGV     schema me link first count client_ms home_ms backlog blob ...
---          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key
+-- KEYS     config stats delayed parked client inbox places named watched LANES
+-- ARGV     schema me link first count client_ms home_ms backlog blob reply inline most ...
+--          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key traits
 --          me: the client's id; link: how often it has connected; first: number of the first job;
 --          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go
---          to a blob; key '': none. A job with a key goes to the place where its key lives, if it lives anywhere
+--          to a blob; key '': none. A job with a key goes to the place where its key lives, if it lives anywhere;
+--          traits: i when its caller chose the id, o when it must not be repeated; most: clients that may wait for one job
 -- RETURNS  {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
--- USES     schema groups entry reissue backlog
+-- USES     schema groups entry reissue backlog join
 -- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
 -- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
 -- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
 -- now have been given to other jobs.
-local WIDTH = 10
+local WIDTH = 11
 local first, count, link = whole(arg.first), whole(arg.count), whole(arg.link)
 local sane = first and count and link and positive(arg.client_ms) and positive(arg.home_ms) and whole(arg.backlog)
+sane = sane and whole(arg.inline) and positive(arg.most)
 if not sane or #ARGV ~= rest - 1 + count * WIDTH then
   return redis.error_reply('PULLET submit: the arguments do not have the expected form')
 end
@@ -58,8 +60,8 @@ local function accept(i)
     redis.call('SET', arg.blob .. id, args)
     args = ''
   end
-  local name = ARGV[i + 9]
-  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 and name == '' then
+  local name, traits = ARGV[i + 9], ARGV[i + 10]
+  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 and name == '' and traits == '' then
     redis.call('XADD', key.lane[4], '*', 'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3])
     return
   end
@@ -67,6 +69,8 @@ local function accept(i)
   local function add(name, value) flat[#flat + 1] = name; flat[#flat + 1] = value end
   if ARGV[i + 4] ~= 'normal' then add('lane', ARGV[i + 4]) end
   if large then add('blob', '1') end
+  if traits:find('o', 1, true) then add('once', '1') end
+  if traits:find('i', 1, true) then add('named', '1') end
   if ttl > 0 then add('ttl', ARGV[i + 7]) end
   if expires > 0 then add('expires', string.format('%d', now() + expires)) end
   if name ~= '' then
@@ -80,12 +84,23 @@ local function accept(i)
   else
     redis.call('XADD', home(flat), '*', unpack(flat))
   end
+  if traits:find('i', 1, true) then redis.call('HSET', key.named, id, now()) end
+end
+
+-- The job with this id is there already: it is not run again, and its outcome is told to this client too. One for whom
+-- there is no place finds it when nothing has come for a while.
+local function is_there(i)
+  local id = ARGV[i]
+  if not ARGV[i + 10]:find('i', 1, true) then return false end
+  if redis.call('EXISTS', arg.reply .. id) == 0 and redis.call('HEXISTS', key.named, id) == 0 then return false end
+  join(id, key.inbox, arg.client_ms, tonumber(arg.most))
+  return true
 end
 
 for n = 0, count - 1 do
   local number, i = first + n, rest + n * WIDTH
   if number > mark then
-    if ARGV[i] ~= '' then
+    if ARGV[i] ~= '' and not is_there(i) then
       if backlog >= limit then return leave('FULL', backlog, limit) end
       local stored, problem = pcall(accept, i)
       if not stored then -- scripts are not rolled back: what is in must be counted, or the repeat doubles it

@@ -121,12 +121,14 @@ class InlineCore:
         self, method: str, payload: bytes, options: Options, build: Callable[[Any], Any] | None = None
     ) -> Future[Any]:
         self._check_open()
-        future: Future[Any] = Future(new_job_id(), lambda job: None)
+        if options.id is not None and options.id in self._futures:
+            return self._futures[options.id]
+        future: Future[Any] = Future(options.id or new_job_id(), lambda job: None)
         future.build, future.accepted = build, True
         with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
             raw = self._run(future, method, payload, options)
         resolve(future, raw, self._queue)
-        if options.keep is not False:
+        if options.keeps:
             self._futures[future.job_id] = future
         return future
 

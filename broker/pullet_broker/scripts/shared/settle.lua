@@ -1,13 +1,14 @@
--- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.progress, key.stats, arg.reply, arg.inbox,
--- arg.blob, arg.inline, arg.ttl, and events.
+-- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.progress, key.named, key.stats, arg.reply,
+-- arg.inbox, arg.blob, arg.inline, arg.ttl, and events.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
 local mail, gone, counts, told, teller = {}, {}, {}, {}, '-'
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
-local tombs, watched, progress = false, false, false
-if redis.call('EXISTS', key.cancelled, key.watched, key.progress) > 0 then -- mostly there is none of them
+local tombs, watched, progress, named = false, false, false, false
+if redis.call('EXISTS', key.cancelled, key.watched, key.progress, key.named) > 0 then -- mostly there is none of them
   tombs = redis.call('EXISTS', key.cancelled) == 1
   watched = redis.call('EXISTS', key.watched) == 1
   progress = redis.call('EXISTS', key.progress) == 1
+  named = redis.call('EXISTS', key.named) == 1
 end
 
 local function is_cancelled(job)
@@ -34,6 +35,7 @@ local function settle(lane, entry, job, client, ttl, reply)
   counts[word] = (counts[word] or 0) + 1
   if tombs then redis.call('ZREM', key.cancelled, job) end
   if progress then redis.call('HDEL', key.progress, job) end
+  if named then redis.call('HDEL', key.named, job) end
   tell(client, job, reply)
   if watched then
     for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, reply) end
@@ -41,12 +43,12 @@ local function settle(lane, entry, job, client, ttl, reply)
   end
 end
 
--- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed.
+-- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed, lost.
 local function settle_as(word, lane, entry, flat, consumer, run_ms)
   local job = field(flat, 'id') or ''
   local head = word .. ' ' .. (whole(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
   settle(lane, entry, job, field(flat, 'client'), field(flat, 'ttl'), head)
-  if word ~= 'crashed' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
+  if word ~= 'crashed' and word ~= 'lost' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
   teller = consumer
   told[#told + 1] = line_of(flat, entry, word, consumer, run_ms or 0)
 end
