@@ -93,6 +93,14 @@ def test_within_a_tick_time_no_time_passes_for_anybody(scribe: Scribe) -> None:
     assert missed(scribe, "silent") == 1
 
 
+def test_a_clock_that_is_set_back_does_not_end_the_ticks(scribe: Scribe) -> None:
+    scribe.worker("silent")
+    scribe.tick()
+    scribe.link.execute("PEXPIRE", scribe.key("tick"), DAY_MS + 3_600_000)  # so it is when the clock goes back an hour
+    scribe.worker("other").beat()
+    assert missed(scribe, "silent") == 1
+
+
 def test_the_next_tick_comes_by_itself(scribe: Scribe) -> None:
     """Here beats make the ticks, as they do in life; whoever beats first after the tick time makes one."""
     brisk = Queue(name=scribe.queue.name, lease=Lease(tick_ms=2, ticks=LEASE))
@@ -141,14 +149,28 @@ def test_an_unknown_consumer_that_holds_something_is_dead_after_two_looks(scribe
     assert looks == [[], [], ["ghost"], ["ghost"]]
 
 
-def test_an_unknown_consumer_that_holds_nothing_is_not_looked_at(scribe: Scribe) -> None:
+def test_a_consumer_that_a_late_read_made_anew_is_forgotten_also_when_it_holds_nothing(scribe: Scribe) -> None:
+    """The server makes a consumer of whoever it gives something, also of one that was forgotten while it waited."""
+    caller, ghost = scribe.caller(), Worker(scribe.link, scribe.queue, "ghost")
+    caller.one()
+    assert ghost.give_back(*ghost.wait()) == 1
+    worker = scribe.worker("living")
+    worker.finish(worker.take_one())
+    caller.one()
+    worker.finish(worker.take_one())
+    assert scribe.tick().dead == ["ghost"]
+    assert scribe.forget("ghost")
+    assert (scribe.tick().dead, missed(scribe, "ghost")) == ([], None)
+
+
+def test_a_dead_consumer_whose_last_outcome_came_first_is_forgotten(scribe: Scribe) -> None:
     caller, ghost = scribe.caller(), Worker(scribe.link, scribe.queue, "ghost")
     caller.one()
     ghost.read_blindly()
     scribe.tick()
     assert missed(scribe, "ghost") == 0
     ghost.finish(*ghost.reconcile().adopted)
-    assert (scribe.tick().dead, missed(scribe, "ghost")) == ([], None)
+    assert scribe.tick().dead == ["ghost"]
 
 
 def test_the_dead_on_every_lane_are_found(scribe: Scribe) -> None:

@@ -43,6 +43,8 @@ if arg.number ~= '' then
   redis.call('HSET', key.beats, arg.consumer, arg.number)
 end
 for i = rest, #ARGV do redis.call('HDEL', key.missed, ARGV[i]) end
+-- One that lasts longer than it can is from before the clock was set back: it would keep all from ticking until then.
+if redis.call('PTTL', key.tick) > tonumber(arg.tick_ms) then redis.call('DEL', key.tick) end
 if not redis.call('SET', key.tick, arg.consumer, 'NX', 'PX', arg.tick_ms) then return {'OK', {}, 0, {}, watched_us} end
 
 local function hash(name)
@@ -57,6 +59,16 @@ for _, lane in ipairs(all_lanes()) do
   local summary = redis.pcall('XPENDING', lane, 'workers')
   for _, row in ipairs(not summary.err and summary[4] or {}) do
     if not registered[row[1]] then registered[row[1]] = 2 end
+  end
+end
+-- A read that arrives after its consumer was forgotten makes it anew, and may bring it nothing.
+local workers = redis.call('HLEN', key.workers)
+for _, lane in ipairs(all_lanes()) do
+  if count_consumers(lane) > workers then
+    for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', lane, 'workers')) do
+      local name = field(row, 'name')
+      registered[name] = registered[name] or 0
+    end
   end
 end
 local beats, missed, dead = hash(key.beats), hash(key.missed), {}

@@ -7,6 +7,14 @@ local function all_lanes()
   return lanes
 end
 
+local function count_consumers(lane)
+  local groups = redis.pcall('XINFO', 'GROUPS', lane)
+  for _, group in ipairs(not groups.err and groups or {}) do
+    if field(group, 'name') == 'workers' then return field(group, 'consumers') end
+  end
+  return 0
+end
+
 -- Does a worker live there? Whoever registers at a place is made a consumer of its lane in the same step.
 local function is_inhabited(lane)
   local found = redis.pcall('XINFO', 'CONSUMERS', lane, 'workers')
