@@ -7,7 +7,7 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-cluster thread clean
+.PHONY: help demo test check chaos chaos-mutants bench bench-cluster thread clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,14 @@ check: ## lint, format, types, and the compose file
 	@if [ -x $(BIN)/docker-compose ]; then set -x; $(BIN)/docker-compose -f docker-compose.yml config --quiet; \
 	else echo "skipped docker-compose config: its wheel needs Python 3.11"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+chaos: ## kill, stop and cut off everything while jobs run, and check what came of each (N=100000, SEED=, ARGS=)
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python -m tests.chaos --jobs $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-mutants: ## break the protocol on purpose, four times, and see that the chaos run finds it
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python -m tests.chaos.mutants $(ARGS)
 
 bench: ## measure the cost of one job beside its peers and raw Redis
 	@$(ENVIRONMENT) dev

@@ -39,9 +39,7 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections, as a server that crashed does."""
-        with self._lock:
-            pipes, self._pipes = self._pipes, []
-        for pipe in pipes:
+        for pipe in self.pipes():
             pipe.cut()
 
     def refuse(self) -> None:
@@ -62,27 +60,29 @@ class Proxy:
 
         With `name` only through those whose client called itself something with it.
         """
-        held = self._named(name)
+        held = self.pipes(name)
         for pipe in held:
             pipe.flowing.clear()
         return held
 
     def mute(self, name: str = "") -> list[Pipe]:
         """Let what the clients say reach the server, and its answers go astray."""
-        muted = self._named(name)
+        muted = self.pipes(name)
         for pipe in muted:
             pipe.muted = True
         return muted
 
     def delay(self, seconds: float, name: str = "") -> list[Pipe]:
         """Let everything through these connections arrive late, and in order."""
-        delayed = self._named(name)
+        delayed = self.pipes(name)
         for pipe in delayed:
             pipe.delay_s = seconds
         return delayed
 
-    def _named(self, name: str) -> list[Pipe]:
+    def pipes(self, name: str = "") -> list[Pipe]:
+        """The connections there are; with `name` only those whose client called itself something with it."""
         with self._lock:
+            self._pipes = [pipe for pipe in self._pipes if pipe.is_open]
             return [pipe for pipe in self._pipes if name.encode() in pipe.head]
 
     def _accept(self) -> None:
@@ -110,6 +110,8 @@ class Pipe:
 
     def __init__(self, near: socket.socket, far: socket.socket, rewrite: Callable[[bytes], bytes]) -> None:
         self._near, self._far = near, far
+        self.port = near.getpeername()[1]
+        """The client's end."""
         self.head = b""
         """What the client said first; its name is in it."""
         self.muted = False
@@ -117,8 +119,15 @@ class Pipe:
         self.delay_s = 0.0
         self.flowing = threading.Event()
         self.flowing.set()
-        for way in ((near, far, self._look), (far, near, rewrite)):
-            threading.Thread(target=self._pump, args=way, name="proxy-pipe", daemon=True).start()
+        ways = ((near, far, self._look), (far, near, rewrite))
+        self._ways = [threading.Thread(target=self._pump, args=way, name="proxy-pipe", daemon=True) for way in ways]
+        for thread in self._ways:
+            thread.start()
+
+    @property
+    def is_open(self) -> bool:
+        """One of its ways is: the other side may have gone."""
+        return any(thread.is_alive() for thread in self._ways)
 
     def cut(self) -> None:
         self.flowing.set()

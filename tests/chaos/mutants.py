@@ -1,0 +1,136 @@
+"""`make chaos-mutants`: the protocol is broken on purpose, in a copy of the sources, and the chaos run must find it.
+
+Each is run twice with the same seed and faults: as it is, which must be right, and broken, which must be wrong in the
+way that is expected.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("broker", "client", "workers", "console")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule taken out."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    """What is written there, and what instead. Each must be there once."""
+    expected: tuple[str, ...]
+    """At least one of these must be found."""
+    run: tuple[str, ...]
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        text = path.read_text()
+        for old, new in self.changes:
+            if text.count(old) != 1:
+                raise ValueError(f"{self.file}: expected once, found {text.count(old)} times: {old!r}")
+            text = text.replace(old, new)
+        path.write_text(text)
+
+
+def _with_faults(*faults: str) -> tuple[str, ...]:
+    only = [word for fault in faults for word in ("--only", fault)]
+    return "--jobs", "600", "--seconds", "16", "--faults", "16", "--poison", "0", *only
+
+
+MUTANTS = (
+    Mutant(
+        "fence removed",
+        "broker/pullet_broker/scripts/cycle.lua",
+        (
+            (
+                "  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then\n    local ttl",
+                "  redis.call('XACK', lane, 'workers', ARGV[i + 1])\n  if true then\n    local ttl",
+            ),
+        ),
+        ("doubled",),
+        _with_faults("lose replies", "deliver late what the dead had sent", "stop a worker and kill the controller"),
+    ),
+    Mutant(
+        "pending entries not compared after a reconnect",
+        "workers/pullet_workers/consumer.py",
+        (
+            (
+                "        found = self.link.run(reconcile(self._queue, self.label, held))\n",
+                "        found = type(self.link.run(reconcile(self._queue, self.label, held)))([], [])\n",
+            ),
+        ),
+        ("lost", "hung", "stranded"),
+        _with_faults("lose replies", "cut connections"),
+    ),
+    Mutant(
+        "submit without the sequence check",
+        "broker/pullet_broker/scripts/submit.lua",
+        (
+            ("if first > mark + 1 then return leave('GAP') end\n", ""),
+            ("  if number > mark then\n", "  if true then\n"),
+            ("    mark = number\n", "    mark = math.max(mark, number)\n"),
+        ),
+        ("doubled",),
+        _with_faults("lose replies", "cut connections"),
+    ),
+    Mutant(
+        "suspects not alone",
+        "broker/pullet_broker/scripts/reap.lua",
+        (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
+        ("condemned",),
+        ("--jobs", "600", "--seconds", "6", "--faults", "0", "--poison", "5"),
+    ),
+)
+
+
+@click.command(help=__doc__)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--only", "names", multiple=True, type=click.Choice([mutant.name for mutant in MUTANTS]))
+def main(seed: int, names: tuple[str, ...]) -> None:
+    caught = True
+    for mutant in MUTANTS:
+        if names and mutant.name not in names:
+            continue
+        whole, broken = _play(None, mutant.run, seed), _play(mutant, mutant.run, seed)
+        right = not whole and bool(set(broken) & set(mutant.expected))
+        caught &= right
+        print(f"{mutant.name}: {'caught' if right else 'NOT CAUGHT'}, seed {seed}", flush=True)
+        print(f"  as it is: {_words(whole)}\n  broken:   {_words(broken)}", flush=True)
+    sys.exit(0 if caught else 1)
+
+
+def _play(mutant: Mutant | None, arguments: tuple[str, ...], seed: int) -> dict[str, int]:
+    """What the run found, and how often."""
+    with tempfile.TemporaryDirectory(prefix="chaos-mutant-") as scratch:
+        root = Path(scratch)
+        for room in (*ROOMS, "tests"):
+            shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+        if mutant is not None:
+            mutant.apply(root)
+        path = os.pathsep.join(str(root / room) for room in ROOMS)
+        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "30", *arguments]
+        environment = {**os.environ, "PYTHONPATH": path}
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    if run.returncode not in (0, 1) or not run.stdout.rstrip().endswith(("right", "WRONG")):
+        raise RuntimeError(f"the run did not come to its end:\n{run.stdout}\n{run.stderr}")
+    found = re.findall(r"^  (\w+) +(\d+)   ", run.stdout, re.MULTILINE)
+    return {finding: int(count) for finding, count in found if int(count)}
+
+
+def _words(found: dict[str, int]) -> str:
+    return ", ".join(f"{finding} {count}" for finding, count in found.items()) or "right"
+
+
+if __name__ == "__main__":
+    main()
