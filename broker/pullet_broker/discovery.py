@@ -12,6 +12,7 @@ URL means what it means to redis-py, for each server that is found; `rediss+` is
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -239,8 +240,18 @@ def _recipe(address: Address, url: str, ours: dict[str, Any]) -> Recipe:
         mine = {**ours, **address.credentials()}
         if not url.startswith("unix:"):
             mine["socket_keepalive"] = True
-        return Recipe(pool.connection_class, {**pool.connection_kwargs, **mine})
+        settings = {**pool.connection_kwargs, **mine}
+        _check_files(settings)
+        return Recipe(pool.connection_class, settings)
     raise _not_a_url(address)
+
+
+def _check_files(settings: dict[str, Any]) -> None:
+    """redis-py would take a file that is missing for a server that is."""
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        path = settings.get(name)
+        if path and not os.access(path, os.R_OK):
+            raise ServerRefused(f"cannot read {name}={path}; it must be on every machine that connects")
 
 
 def _not_a_url(address: Address) -> ServerRefused:

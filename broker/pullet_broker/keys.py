@@ -24,7 +24,7 @@ dead             stream  dead letters                                  fail, rea
 buried           hash    job id -> its entry in `dead`                 fail, reap         with the entry
 storm            string  "<suspects that killed> <workers> <ms>"       reap, cycle        TTL 10 min
 workers          hash    consumer -> who it is (JSON)                  beat               reap, forget
-beats            hash    consumer -> its own beat number               beat               forget
+beats            hash    consumer -> its own beat number               beat, reap         forget
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick

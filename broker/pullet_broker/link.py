@@ -39,7 +39,7 @@ class Link:
 
     def __init__(self, address: Address, name: str, timeout_s: float | None = None, *, key: str = "") -> None:
         """`key` is any key of the queue that is meant: it tells the node of a cluster."""
-        self.address = address
+        self.address, self.name = address, name
         self.opened = 0
         """How often it has connected."""
         timeout_s = timeout_s or REPLY_TIMEOUT_S

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import redis
 from redis.exceptions import (
     AskError,
@@ -18,6 +20,9 @@ from pullet_broker.errors import PulletError, ServerError, ServerFull, ServerRef
 
 PASSING = (ReadOnlyError, AskError, TryAgainError, ClusterDownError)  # MovedError and MasterDownError are among them
 PASSING_WORDS = ("BUSY ", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "UNBLOCKED force")
+DISTRUST = re.compile(
+    "certificate verify failed|alert (unknown ca|bad certificate|certificate required)", re.IGNORECASE
+)
 REFUSAL_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "ACL failure")
 
 
@@ -40,6 +45,12 @@ def translated(error: Exception, where: str) -> PulletError:
         )
     if isinstance(error, (redis.AuthenticationError, NoPermissionError)) or _is_refusal(text):
         return ServerRefused(f"{where} refused: {text}; check user, password and ACL rights", server=where)
+    if DISTRUST.search(text):
+        return ServerRefused(
+            f"no trust between us and {where}: {text}; check ssl_ca_certs, ssl_certfile and ssl_keyfile in the query "
+            "of the URL, and the name in the server's certificate",
+            server=where,
+        )
     if isinstance(error, MovedError) and "+cluster" not in where:
         return ServerRefused(
             f"{where} is a node of a cluster, and this queue is on another one: name the cluster, as in "

@@ -25,6 +25,8 @@ from pullet_broker.settings import Queue
 log = logging.getLogger("pullet.client")
 
 BLOCK_MS = 10_000
+LATE_S = 5.0
+"""How much later than its block a read may be answered."""
 SILENT_BLOCKS = 3
 """After this many blocks without a reply the open jobs are looked up by their keys."""
 READ = 64
@@ -45,7 +47,7 @@ class Receiver:
         """Called after a reconnect, and when jobs are open and nothing has come for a while: is the server still the
         one that accepted them?"""
         self._queue, self._open = queue, open_jobs
-        self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + 5)
+        self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + LATE_S)
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[str] = []

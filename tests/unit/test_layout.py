@@ -110,3 +110,15 @@ def test_import_pullet_costs_hardly_more_than_redis() -> None:
             return
         seen.append(f"{pullet_s * 1000:.0f} ms beside the {redis_s * 1000:.0f} ms of redis")
     raise AssertionError(f"import pullet takes {seen}")
+
+
+@pytest.mark.parametrize("room", ["pullet", "pullet_workers"])
+def test_callers_and_workers_connect_to_the_server_of_their_queue(room: str) -> None:
+    """`Link(address, ...)` alone means any node of a cluster, `Link.to(queue, ...)` the one that has the queue."""
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in sources(room)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Link"
+    ]
+    assert not wrong, "\n".join(wrong)

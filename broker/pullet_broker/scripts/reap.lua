@@ -1,5 +1,5 @@
 -- reap: issue again what a dead consumer had taken, and forbid it to take more.
--- KEYS     config workers cancelled watched progress named stats events dead buried storm places LANES
+-- KEYS     config workers beats cancelled watched progress named stats events dead buried storm places LANES
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
@@ -12,6 +12,7 @@ if not (most and max_crashes and can_settle() and can_bury()) then
   return redis.error_reply('PULLET reap: the arguments do not have the expected form')
 end
 redis.call('HDEL', key.workers, arg.consumer)
+redis.call('HSETNX', key.beats, arg.consumer, '-') -- ticks see it until it is forgotten: its reaper may die before
 
 local issued, buried, left, poisoned, again = 0, 0, most, false, {}
 local function recover(lane, entry, flat, held_ms)

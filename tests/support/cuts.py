@@ -1,0 +1,68 @@
+"""End a connection, or the whole process, at the nth command of one kind of connection."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from pullet_broker.errors import ServerUnavailable
+from pullet_broker.link import Link
+from pullet_broker.scripting import Arg
+
+
+class CutPoint:
+    """The nth round trip of the links whose name ends with `role`.
+
+    `when` it is "before", nothing of it reaches the server; "after": the server has done it, and nobody hears of it.
+    """
+
+    def __init__(self, role: str, nth: int, when: str, *, kills: bool = False) -> None:
+        self.reached = False
+        self._role, self._nth, self._when, self._kills = role, nth, when, kills
+        self._count = 0
+        self._owed: Counter[int] = Counter()  # replies that each link has not read
+        self._lock = threading.Lock()
+        self._send, self._receive, self._close = Link.send, Link.receive, Link.close
+
+    def install(self, patch: pytest.MonkeyPatch) -> CutPoint:
+        point = self
+        patch.setattr(Link, "send", lambda link, *commands: point._sent(link, commands))
+        patch.setattr(Link, "receive", lambda link: point._received(link))
+        patch.setattr(Link, "close", lambda link: point._closed(link))
+        return self
+
+    def _sent(self, link: Link, commands: Sequence[Sequence[Arg]]) -> None:
+        if not self._is_here(link):
+            self._send(link, *commands)
+            self._owed[id(link)] += len(commands)
+            return
+        if self._when == "after":
+            self._send(link, *commands)
+            waits = any("BLOCK" in command for command in commands)
+            for _ in range(0 if waits else self._owed[id(link)] + len(commands)):
+                link._connection.read_response(disable_decoding=True)
+        if self._kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        link.close()
+        raise ServerUnavailable("the test has cut this connection")
+
+    def _is_here(self, link: Link) -> bool:
+        with self._lock:
+            if not link.name.endswith(self._role) or self.reached:
+                return False
+            self._count += 1
+            self.reached = self._count == self._nth
+            return self.reached
+
+    def _received(self, link: Link) -> object:
+        self._owed[id(link)] -= 1
+        return self._receive(link)
+
+    def _closed(self, link: Link) -> None:
+        self._owed.pop(id(link), None)
+        self._close(link)
