@@ -7,10 +7,12 @@ one call has ended:
     by      the consumer
     ended   a line for each attempt with which its job ended
     again   a line for each attempt that ended while its job goes on: raised, or lost with its worker
-    fenced  the lines (from 1) that do not count: those outcomes came too late
+    fenced  which of those attempts (from 1) do not count: their outcomes came too late
 
-A line is `outcome attempt worker run_us ended_us batch entry job client method`: the words of a reply, then when it
-ended on the server's clock, how many jobs shared the call, and the entry, whose time tells since when it waited.
+A line is `jobs outcome attempt worker run_us ended_us batch entry job client method`. `jobs` is how many such attempts
+ran one after the other, with nothing between them: tiny jobs are told together, or hearing of them would cost as much
+as running them. Then the words of a reply, where `run_us` is of all of them; when the last one ended, on the server's
+clock; how many jobs shared the call; and the first one's entry, whose time tells since when it waited.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from pullet_broker.job import Entry
+from pullet_broker.parts import Parts
+from pullet_broker.reply import HEAD_LIMIT
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
 WATCH_MS = 10_000
 """How long a watcher is believed to watch."""
+GAP_US, ROW_US = 2_000, 50_000
+"""Attempts with no longer gaps between them are told together, up to this length of a row."""
 PAGE = 500
 """Entries in one read: each holds up to 64 lines."""
 
@@ -51,6 +57,8 @@ class Ended:
     """How many jobs shared the call."""
     is_last: bool
     """The job ended with it."""
+    jobs: int = 1
+    """How many like it this stands for: `job` is the first of them."""
 
     @property
     def waited_s(self) -> float:
@@ -58,18 +66,74 @@ class Ended:
 
     @property
     def run_s(self) -> float:
-        """Of this job: the call's time, divided by those who shared it."""
-        return (self.ended - self.started) / self.batch
+        """Of one job: the time of the call, or of the row, divided by those who shared it."""
+        return (self.ended - self.started) / (self.batch if self.batch > 1 else self.jobs)
 
 
-def line(entry: Entry, head: str, ended_us: int, batch: int) -> str:
-    """What a worker tells of an attempt; `head` is the first line of its reply."""
-    return f"{head} {ended_us} {batch} {entry.id} {_plain(entry.job)} {_plain(entry.client)} {_plain(entry.method)}"
+class Note(NamedTuple):
+    """What a worker notes of an attempt that has ended."""
+
+    ended_us: int
+    run_us: int
+    batch: int = 1
 
 
-def join_lines(lines: Sequence[str]) -> str:
-    """The lines in their places: a fenced one is known by its number."""
-    return "\n".join(lines) if any(lines) else ""
+class Noted(Protocol):
+    """An outcome."""
+
+    @property
+    def entry(self) -> Entry: ...
+    @property
+    def reply(self) -> bytes | Parts: ...
+    @property
+    def event(self) -> Note | None: ...
+
+
+def tell(outcomes: Sequence[Noted]) -> str:
+    """The lines for the outcomes of one call; nothing where nobody watches."""
+    lines: list[str] = []
+    place, count = 0, len(outcomes)
+    while place < count:
+        row = _row(outcomes, place)
+        lines.append(_line(outcomes[place : place + row]))
+        place += row
+    return "\n".join(lines) if any(outcome.event for outcome in outcomes) else ""
+
+
+def _row(outcomes: Sequence[Noted], first: int) -> int:
+    """How many attempts from here on are told together."""
+    start = outcomes[first]
+    entry, last = start.entry, start.event
+    if last is None or not _went_well(start.reply):
+        return 1
+    begun_us, row = last.ended_us - last.run_us, 1
+    for outcome in outcomes[first + 1 :]:
+        note, other = outcome.event, outcome.entry
+        if note is None or other.method != entry.method or other.client != entry.client:
+            break
+        gap_us = 0 if note.batch > 1 else note.ended_us - note.run_us - last.ended_us
+        if note.batch != last.batch or gap_us > GAP_US or note.ended_us - begun_us > ROW_US:
+            break
+        if not _went_well(outcome.reply):
+            break
+        last, row = note, row + 1
+    return row
+
+
+def _went_well(reply: bytes | Parts) -> bool:
+    return isinstance(reply, bytes) and reply.startswith(b"ok 1 ")
+
+
+def _line(row: Sequence[Noted]) -> str:
+    first, last = row[0], row[-1].event
+    if last is None:
+        return "1"
+    entry = first.entry
+    start = first.reply if isinstance(first.reply, bytes) else bytes(first.reply[0])
+    head = start[: max(0, start.find(b"\n", 0, HEAD_LIMIT))].decode().rpartition(" ")[0]
+    run_us = sum(outcome.event.run_us for outcome in row if outcome.event)
+    who = f"{entry.id} {_plain(entry.job)} {_plain(entry.client)} {_plain(entry.method)}"
+    return f"{len(row)} {head} {run_us} {last.ended_us} {last.batch} {who}"
 
 
 def watch_until(queue: Queue, until_ms: int) -> tuple[Arg, ...]:
@@ -97,26 +161,37 @@ def read_events(entries: Sequence[Any]) -> tuple[list[Ended], str]:
 
 def _read_entry(fields: dict[bytes, bytes]) -> Iterator[Ended]:
     consumer = fields.get(b"by", b"").decode(errors="replace")
-    fenced = set(fields.get(b"fenced", b"").split())
+    late = [_number(word.decode(errors="replace")) for word in fields.get(b"fenced", b"").split()]
     for what in (b"ended", b"again"):
-        for place, text in enumerate(fields.get(what, b"").split(b"\n"), 1):
-            if text and b"%d" % place not in fenced:
-                ended = _read_line(text.decode(errors="replace"), consumer, what == b"ended")
-                if ended:
-                    yield ended
+        place = 0
+        for text in fields.get(what, b"").decode(errors="replace").split("\n"):
+            words = text.split(" ", 10)
+            jobs = max(1, _number(words[0]))
+            lost = sum(place < one <= place + jobs for one in late) if late else 0
+            place += jobs
+            if len(words) == 11 and lost < jobs:
+                yield _read_line(words, consumer, what == b"ended", lost)
 
 
-def _read_line(text: str, consumer: str, is_last: bool) -> Ended | None:
-    words = text.split(" ", 9)
-    if len(words) != 10:
-        return None
-    outcome, attempt, _, run_us, ended_us, batch, entry, job, client, method = words
-    ended = _number(ended_us, 18) / 1e6
-    many = max(1, _number(batch))
-    started = ended - _number(run_us) / 1e6 * many
-    queued = _number(entry.partition("-")[0]) / 1000 or started
+def _read_line(words: list[str], consumer: str, is_last: bool, lost: int) -> Ended:
+    many, outcome, attempt, _, run_us, ended_us, batch, entry, job, client, method = words
+    ended, shared, jobs = _number(ended_us, 18) / 1e6, max(1, _number(batch)), max(1, _number(many))
+    run_s = _number(run_us) / 1e6
+    started = ended - (run_s / jobs * shared if shared > 1 else run_s)
+    queued = min(started, _number(entry.partition("-")[0]) / 1000 or started)
     return Ended(
-        job, method, client, consumer, outcome, _number(attempt), min(queued, started), started, ended, many, is_last
+        job=job,
+        method=method,
+        client=client,
+        consumer=consumer,
+        outcome=outcome,
+        attempt=_number(attempt),
+        queued=queued,
+        started=started,
+        ended=ended,
+        batch=shared,
+        is_last=is_last,
+        jobs=jobs - lost,
     )
 
 

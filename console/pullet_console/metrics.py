@@ -159,9 +159,10 @@ def _histogram(
 
     family = HistogramMetricFamily(name, text, labels=labels or [])
     for values, histogram in found.items():
-        seen, buckets = 0, []
+        seen: float = 0
+        buckets = []
         for place, bound in enumerate((*histogram.bounds, float("inf"))):
-            seen += histogram.counts[place]
+            seen += histogram.counts.get(place, 0)
             buckets.append(("+Inf" if bound == float("inf") else str(bound), float(seen)))
         family.add_metric(list(values), buckets, histogram.total)
     return family

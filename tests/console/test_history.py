@@ -13,7 +13,7 @@ from pullet_console.reading.queues import Look
 from pullet_console.ui.history import Histogram, History
 from pullet_console.ui.inert_json import dump, plain
 from pullet_console.ui.latency import Recent, bucket, columns, middle
-from pullet_console.ui.tally import MOST_NAMES, OTHERS, Tally
+from pullet_console.ui.tally import MOST_NAMES, OTHERS, Count, Tally
 from pullet_console.ui.timeline import Timeline, row_of
 
 NOW = 1_700_000_000.0
@@ -105,7 +105,7 @@ def test_a_row_is_named_after_the_worker() -> None:
 def test_names_without_end_take_no_room_without_end() -> None:
     tally = Tally()
     for i in range(5 * MOST_NAMES):
-        tally.add(f"method-{i}", False, 0.1, 0.2)
+        tally.add(f"method-{i}", Count(1, 0, 0.1, 0.2))
     tally.turn()
     totals = tally.totals()
     assert len(totals) == MOST_NAMES + 1
@@ -126,16 +126,16 @@ def test_histograms_count_what_is_heard() -> None:
     history = History("q")
     history.hear([ended(0, 0.004), ended(0, 0.2), ended(0, 9, outcome="crashed"), ended(0, 0.4, batch=4)])
     histogram = history.run_s["work"]
-    assert histogram.counts.total() == 3, "nobody knows how long the crashed one ran"
+    assert histogram.count == 3, "nobody knows how long the crashed one ran"
     assert histogram.total == pytest.approx(0.004 + 0.2 + 0.1)
-    assert history.batches["work"].total == 4
+    assert history.batches["work"].total == 1, "a quarter of a batch of four"
 
 
 def test_a_value_on_a_bound_counts_below_it() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (1.0, 2.0, 3.0):
         histogram.add(value)
-    assert [histogram.counts[i] for i in range(3)] == [1, 1, 1]
+    assert [histogram.counts.get(i) for i in range(3)] == [1, 1, 1]
 
 
 def test_what_runs_is_shown_when_it_has_been_seen_twice() -> None:
@@ -156,7 +156,7 @@ def test_engines_are_counted_once() -> None:
     record = {"w-1.host-1.abc": {"name": "w-1", "start_s": 1.5}, "odd": {"start_s": "soon"}}
     for at in range(3):
         history.look(look(at, records=record))
-    assert (history.starts.counts.total(), history.starts.total) == (1, 1.5)
+    assert (history.starts.count, history.starts.total) == (1, 1.5)
 
 
 def test_json_for_pages_is_short_and_ascii() -> None:

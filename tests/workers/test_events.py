@@ -9,7 +9,7 @@ import pytest
 
 import pullet
 from pullet_broker.address import Address
-from pullet_broker.events import WATCH_MS, Ended, events_after, line, read_events, watch_until
+from pullet_broker.events import WATCH_MS, Ended, Note, events_after, read_events, watch_until
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
@@ -83,7 +83,7 @@ def test_jobs_of_one_call_say_so(quick: Queue, address: Address, link: Link, wat
         assert wait_until(lambda: knows(worker))
         assert list(client.map(Pages.read, range(8))) == list(range(8))
     found = heard(link, quick)
-    assert len(found) == 8
+    assert sum(one.jobs for one in found) == 8
     assert max(one.batch for one in found) > 1
 
 
@@ -123,9 +123,10 @@ def test_an_outcome_that_came_too_late_is_not_told(scribe: Scribe) -> None:
     scribe.caller().submit(a_job(), a_job())
     lost, kept = late.take(1)[0], late.take(1)[0]
     scribe.link.execute("XACK", scribe.key("jobs"), "workers", lost.id)
-    told = [replace(outcome(one), event=line(one, "ok 1 w 7", 1_000_000, 1)) for one in (lost, kept)]
+    told = [replace(outcome(one), event=Note(1_000_000 + i, 7)) for i, one in enumerate((lost, kept))]
     assert late.cycle(*told).fenced == [0]
-    assert [one.job for one in heard(scribe.link, scribe.queue)] == [kept.job]
+    (one,) = heard(scribe.link, scribe.queue)
+    assert one.jobs == 1, "two were told together, one of which came too late"
     scribe.link.execute("DEL", scribe.key("jobs"))
 
 
@@ -178,3 +179,16 @@ def test_every_end_is_counted_once(scribe: Scribe) -> None:
         "expired": 1,
         "crashed": 0,
     }
+
+
+def test_tiny_jobs_are_told_together_and_all_are_counted(
+    quick: Queue, address: Address, link: Link, watched: Worker
+) -> None:
+    with calling(quick, address) as client:
+        assert list(client.map(Kit.echo, range(500))) == list(range(500))
+        client.submit(Kit.boom).exception(10)
+    found = heard(link, quick)
+    assert sum(one.jobs for one in found) == 501
+    assert len(found) < 250, "a line for each of them costs as much as the job"
+    assert {one.method for one in found} == {"echo", "boom"}
+    assert all(one.run_s < 1 for one in found)

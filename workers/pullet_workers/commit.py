@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pullet_broker.events import Note
 from pullet_broker.job import Entry
 from pullet_broker.moves.cycle import Outcome, cycle, fail
 from pullet_broker.scripting import Call
@@ -14,7 +15,7 @@ from pullet_workers.hand import Finished
 from pullet_workers.retrying import note, retry_after_ms
 
 
-def finish(entry: Entry, done: Done, event: str = "") -> Finished | None:
+def finish(entry: Entry, done: Done, event: Note | None = None) -> Finished | None:
     """What becomes of an attempt: its outcome, or another try where the options allow one. None: it is not ours.
 
     `event` is what to tell whoever watches.

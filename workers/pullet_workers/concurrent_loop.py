@@ -221,8 +221,8 @@ class ConcurrentLoop:
     # -- any thread
 
     def _ended(self, ended: Sequence[tuple[Entry, Done]], on_loop: bool) -> None:
-        tell, many = self._report.witness.tell, len(ended)
-        finished = [finish(entry, done, tell(entry, done, many)) for entry, done in ended]
+        note, many = self._report.witness.note, len(ended)
+        finished = [finish(entry, done, note(done, many)) for entry, done in ended]
         with self._changed:
             for one, (entry, done) in zip(finished, ended, strict=True):
                 self._hand.finish(entry, one)

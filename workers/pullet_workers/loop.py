@@ -142,7 +142,7 @@ class Loop:
         if entry.large:
             self._fetch_arguments([entry])
         done = self._engine.run(entry)
-        self._hand.finish(entry, finish(entry, done, self._report.witness.tell(entry, done)))
+        self._hand.finish(entry, finish(entry, done, self._report.witness.note(done)))
         self._pace.ran(done.run_s)
         self._report.finished(entry, done)
 
@@ -162,7 +162,7 @@ class Loop:
         self._pace.ran(run_s, len(entries))
         self._all_taken = False
         for entry, one in zip(entries, done, strict=True):
-            self._hand.finish(entry, finish(entry, one, self._report.witness.tell(entry, one, len(done))))
+            self._hand.finish(entry, finish(entry, one, self._report.witness.note(one, len(done))))
             self._report.finished(entry, one)
 
     def _gather(self, first: Entry, batch: Batch) -> list[Entry]:

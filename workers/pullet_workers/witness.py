@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pullet_broker.events import line
-from pullet_broker.job import Entry
+from pullet_broker.events import Note
 from pullet_workers.engine import Done
 
 STEP_US = 1_000_000
@@ -31,11 +30,9 @@ class Witness:
         else:
             self._offset_us = max(measured, known - DRIFT_US)  # what an answer takes only ever makes it smaller
 
-    def tell(self, entry: Entry, done: Done, batch: int = 1) -> str:
-        """A line about an attempt that ended just now, or nothing."""
+    def note(self, done: Done, batch: int = 1) -> Note | None:
+        """What to tell of an attempt that ended just now; None when nobody watches."""
         offset_us = self._offset_us
-        if offset_us is None or done.reply is None:
-            return ""
-        start = done.reply if isinstance(done.reply, bytes) else done.reply[0]
-        head = bytes(start[: start.find(b"\n")]).decode() if isinstance(start, bytes) else ""
-        return line(entry, head, offset_us + time.perf_counter_ns() // 1000, batch)
+        if offset_us is None:
+            return None
+        return Note(offset_us + time.perf_counter_ns() // 1000, int(done.run_s * 1e6), batch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pullet_broker.events import join_lines
+from pullet_broker.events import Note, tell
 from pullet_broker.job import Entry, read_entry
 from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
@@ -47,7 +47,7 @@ class Outcome:
     reply: bytes | Parts
     note: str = ""
     """What was raised, in one short line: kept for the dead letter."""
-    event: str = ""
+    event: Note | None = None
     """How it went, for whoever watches: see `pullet_broker.events`."""
     log: str = ""
     """What the engine had logged at last: kept for the dead letter."""
@@ -89,7 +89,7 @@ def cycle(
         yields=int(yields),
         high_first=int(high_first),
         home_ms=queue.affinity.home_ms,
-        events=join_lines([outcome.event for outcome in outcomes]),
+        events=tell(outcomes),
         **settling(queue),
     )
     for outcome in outcomes:
@@ -119,7 +119,7 @@ def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int |
         error=outcome.reply,
         note=outcome.note,
         log=outcome.log,
-        events=outcome.event,
+        events=tell([outcome]),
         **burying(queue),
         **settling(queue),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pullet_broker.events import Ended
 from pullet_console.reading.queues import Look, QueueSummary, Rates, WorkerView, list_workers, rates, summarise
 from pullet_console.ui.latency import Recent
-from pullet_console.ui.tally import Tally
+from pullet_console.ui.tally import Count, Tally
 from pullet_console.ui.timeline import Bar, Timeline, row_of
 
 SAMPLES = 900
@@ -46,11 +46,16 @@ class Histogram:
 
     bounds: tuple[float, ...]
     total: float = 0.0
-    counts: Counter[int] = field(default_factory=Counter)
+    counts: dict[int, float] = field(default_factory=dict)
 
-    def add(self, value: float) -> None:
-        self.counts[bisect.bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def add(self, value: float, many: float = 1) -> None:
+        place = bisect.bisect_left(self.bounds, value)
+        self.counts[place] = self.counts.get(place, 0) + many
+        self.total += value * many
+
+    @property
+    def count(self) -> float:
+        return sum(self.counts.values())
 
 
 class History:
@@ -82,19 +87,19 @@ class History:
     def hear(self, ended: Iterable[Ended]) -> None:
         """Attempts that ended."""
         for one in ended:
-            failed = one.outcome in FAILED
-            run_s, wait_s = one.run_s, one.waited_s
+            run_s, wait_s, jobs = one.run_s, one.waited_s, one.jobs
+            count = Count(jobs, jobs * (one.outcome in FAILED), run_s * jobs, wait_s * jobs)
             self.timeline.add(one)
-            self.methods.add(one.method, failed, run_s, wait_s)
+            self.methods.add(one.method, count)
             if one.is_last:
-                self.callers.add(one.client[:8], failed, run_s, wait_s)
+                self.callers.add(one.client[:8], count)
             if one.outcome in RAN:
-                self.wait.add(wait_s)
-                self.run.add(run_s)
-                _of(self.wait_s, one.method, BOUNDS_S).add(wait_s)
-                _of(self.run_s, one.method, BOUNDS_S).add(run_s)
+                self.wait.add(wait_s, jobs)
+                self.run.add(run_s, jobs)
+                _of(self.wait_s, one.method, BOUNDS_S).add(wait_s, jobs)
+                _of(self.run_s, one.method, BOUNDS_S).add(run_s, jobs)
                 if one.batch > 1:
-                    _of(self.batches, one.method, BATCH_BOUNDS).add(one.batch)
+                    _of(self.batches, one.method, BATCH_BOUNDS).add(one.batch, jobs / one.batch)
 
     def look(self, look: Look) -> None:
         """The numbers of this second; a turn of all that counts in seconds."""

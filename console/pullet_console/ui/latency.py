@@ -27,8 +27,8 @@ class Recent:
         self._now: Counter[int] = Counter()
         self._past: deque[Counter[int]] = deque(maxlen=slots)
 
-    def add(self, seconds: float) -> None:
-        self._now[bucket(seconds)] += 1
+    def add(self, seconds: float, many: int = 1) -> None:
+        self._now[bucket(seconds)] += many
 
     def turn(self) -> None:
         """The next slot begins."""

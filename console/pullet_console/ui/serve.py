@@ -48,6 +48,7 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host.strip("[]"), settings.port))
+            listener.listen(128)  # from now on a browser waits instead of being refused
         except OSError as error:
             raise NotServed(
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port"

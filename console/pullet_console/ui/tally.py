@@ -31,15 +31,12 @@ class Tally:
         self._now: dict[str, Count] = {}
         self._past: deque[dict[str, Count]] = deque(maxlen=slots)
 
-    def add(self, name: str, failed: bool, run_s: float, wait_s: float) -> None:
+    def add(self, name: str, one: Count) -> None:
         count = self._now.get(name)
         if count is None:
             name = name if len(self._now) < MOST_NAMES else OTHERS
             count = self._now.setdefault(name, Count())
-        count.jobs += 1
-        count.failed += failed
-        count.run_s += run_s
-        count.wait_s += wait_s
+        count.add(one)
 
     def turn(self) -> None:
         self._past.append(self._now)

@@ -67,11 +67,11 @@ class Timeline:
         self.last_end[row] = max(one.ended, self.last_end.get(row, 0.0))
         bar = self._open.get(row)
         if bar is not None and _continues(bar, one):
-            bar.end, bar.jobs = max(bar.end, one.ended), bar.jobs + 1
+            bar.end, bar.jobs = max(bar.end, one.ended), bar.jobs + one.jobs
             return
         if bar is not None:
             self._fresh.append(bar)
-        self._open[row] = Bar(row, one.consumer, one.method, one.outcome, one.started, one.ended, 1, one.job)
+        self._open[row] = Bar(row, one.consumer, one.method, one.outcome, one.started, one.ended, one.jobs, one.job)
 
     def turn(self) -> list[Bar]:
         """The bars that are new; whatever comes later begins new ones."""
@@ -93,4 +93,4 @@ def _continues(bar: Bar, one: Ended) -> bool:
     if one.batch > 1 and abs(one.started - bar.start) < JOIN_GAP_S * 2 and abs(one.ended - bar.end) < JOIN_GAP_S * 2:
         return True  # another job of the same call
     is_next = -JOIN_GAP_S <= one.started - bar.end <= JOIN_GAP_S
-    return is_next and one.ended - one.started < SHORT_S and one.ended - bar.start < JOIN_S
+    return is_next and one.ended - one.started <= SHORT_S and one.ended - bar.start < JOIN_S

@@ -13,7 +13,7 @@ local function plain(text) return ((text or ''):sub(1, 200):gsub('[%s%c]', '?'))
 -- A line for an attempt that the worker itself cannot tell of.
 local function line_of(flat, entry, word, consumer, run_ms)
   local head = word .. ' ' .. (whole(field(flat, 'attempt')) or 1) .. ' ' .. consumer
-  return string.format('%s %.0f %.0f 1 %s %s %s %s', head, run_ms * 1000, now() * 1000, entry or '-',
+  return string.format('1 %s %.0f %.0f 1 %s %s %s %s', head, run_ms * 1000, now() * 1000, entry or '-',
     plain(field(flat, 'id')), plain(field(flat, 'client')), plain(field(flat, 'method')))
 end
 
