@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 OUTCOMES = {
     "done": "ok",
     "error": "error",
-    "timeout": "timeout",
     "cancelled": "cancelled",
     "expired": "expired",
     "crashed": "lost",
+    "lost": "lost",
 }
-"""The field of a queue's `stats` that counts an outcome, and its label."""
+"""The fields of a queue's `stats` that count outcomes, and their labels. A run that took too long is an error."""
 RETRIES, REPLAYS, RECOVERIES, ACCEPTED = "retried", "replayed", "recovered", "submitted"
 STATES = {"silent": "lost"}
 """Workers' states that have another name here."""
@@ -86,8 +86,11 @@ def _jobs(histories: Iterable[History]) -> Iterator[Metric]:
         ),
     }
     for history in histories:
+        counts = Counter(dict.fromkeys(OUTCOMES.values(), 0))
         for field, outcome in OUTCOMES.items():
-            finished.add_metric([history.name, outcome], _whole(history.counters, field))
+            counts[outcome] += _whole(history.counters, field)
+        for outcome, count in counts.items():
+            finished.add_metric([history.name, outcome], count)
         for field, family in others.items():
             family.add_metric([history.name], _whole(history.counters, field))
     yield finished

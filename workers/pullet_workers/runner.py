@@ -232,7 +232,7 @@ class Runner:
         if self._work is None:
             return None
         done = self._work.engine.stopped(order, run_s, where)
-        return finish(order.entry, done, self.report.witness.tell(order.entry, done))
+        return finish(order.entry, done, self.report.witness.note(done))
 
     def _replace(self, run: Run) -> None:
         """The watchdog's: a call does not stop. Its jobs have ended or are given back, and this worker leaves.
