@@ -45,6 +45,7 @@ NAMES = (
     "spill",
     "find",
     "watch",
+    "late",
     "part",
     "progress",
     "replay",

@@ -15,6 +15,7 @@ from concurrent.futures import wait as wait_for_futures
 from typing import Any, TypeVar
 
 from pullet.arrivals import Arrivals
+from pullet.expiry import Expiry
 from pullet.future import Future
 from pullet.options import Options
 from pullet.outbox import Pending
@@ -57,6 +58,13 @@ class Core:
         self._sender.on_new_inbox = self._receiver.look
         self._sender.on_forgotten = self._settle_forgotten
         self._receiver.on_doubt = self._sender.check_mark
+        self._expiry = Expiry(
+            self._queue,
+            self._open,
+            self._sender.ask,
+            self._sender.withdraw,
+            lambda item, error: self._reject(item, error),
+        )
         self._started = False
 
     def submit(
@@ -96,6 +104,8 @@ class Core:
         except PulletError:
             del self._open[job]
             raise
+        if item.job.expires_ms:
+            self._expiry.watch(item)
         return item.future
 
     def attach(self, job: str) -> Future[Any]:
@@ -173,6 +183,7 @@ class Core:
             for future in futures:
                 future.cancel()
             self._sender.flush(CLOSE_S)
+        self._expiry.close(CLOSE_S)
         self._sender.close(CLOSE_S)
         self._receiver.close(CLOSE_S)
         for item in list(self._open.values()):

@@ -14,7 +14,7 @@ from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
 from pullet_broker.moves.dead import purge, replay
-from pullet_broker.moves.finding import find, watch
+from pullet_broker.moves.finding import find, late, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.part import part
 from pullet_broker.moves.progress import progress
@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "spill": lambda: spill(QUEUE, "w", "here"),
     "find": lambda: find(QUEUE, "job", "0-0"),
     "watch": lambda: watch(QUEUE, "job", CLIENT),
+    "late": lambda: late(QUEUE, ["job"]),
     "part": lambda: part(QUEUE, "w", ENTRY, 0, [b"a", b"b"]),
     "progress": lambda: progress(QUEUE, "w", ENTRY, "1 1 0.5 text"),
     "replay": lambda: replay(QUEUE, "job"),

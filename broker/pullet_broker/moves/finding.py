@@ -1,7 +1,8 @@
-"""find and watch: any client looks where a job is, and hears how it ends, whoever submitted it."""
+"""find, late and watch: any client looks where jobs are, and hears how one ends, whoever submitted it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,10 @@ from pullet_broker.settings import Queue
 
 PAGE = 200
 """Entries that one `find` looks at: their arguments pass through the server's memory."""
+LATE = 1000
+"""The most jobs in one `late`."""
+HELD = 5000
+"""Entries in workers' hands that one `late` looks through, a lane."""
 READERS = 100
 """Clients that may wait for one job beside the one that submitted it."""
 
@@ -41,6 +46,13 @@ def find(queue: Queue, job: str, since: str, lane: int = 1, start: str | None = 
         job=job, reply=queue.keys.reply_prefix, since=since, lane=lane, **{"from": start or since}, most=PAGE
     )
     return Call(script, fixed_keys(script, queue.keys), args, _read)
+
+
+def late(queue: Queue, jobs: Sequence[str]) -> Call[list[int]]:
+    """Places of those of up to `LATE` jobs that have no reply and that no worker holds. None when nobody can say."""
+    script = load("late")
+    args = [*script.arguments(reply=queue.keys.reply_prefix, most=HELD), *jobs]
+    return Call(script, fixed_keys(script, queue.keys), args, lambda raw: [place - 1 for place in raw])
 
 
 def watch(queue: Queue, job: str, client: str) -> Call[str]:
