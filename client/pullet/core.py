@@ -58,13 +58,7 @@ class Core:
         self._sender.on_new_inbox = self._receiver.look
         self._sender.on_forgotten = self._settle_forgotten
         self._receiver.on_doubt = self._sender.check_mark
-        self._expiry = Expiry(
-            self._queue,
-            self._open,
-            self._sender.ask,
-            self._sender.withdraw,
-            lambda item, error: self._reject(item, error),
-        )
+        self._expiry = Expiry(self._queue, self._open, self._sender.ask, self._sender.withdraw, self._reject)
         self._started = False
 
     def submit(

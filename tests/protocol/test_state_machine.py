@@ -116,11 +116,18 @@ class Story(RuleBasedStateMachine):
             hand.held = hand.worker.reconcile().adopted
             self.work(hand, surplus, fate, partial(self.model.give_back, hand, surplus))
 
-    @rule(slot=some, most=st.integers(1, 3), want=st.integers(0, 2), fate=fates)
-    def finish(self, slot: int, most: int, want: int, fate: str) -> None:
+    @rule(
+        slot=some,
+        most=st.integers(1, 3),
+        want=st.integers(0, 2),
+        fate=fates,
+        word=st.sampled_from(["ok", "ok", "ok", "cancelled"]),
+    )
+    def finish(self, slot: int, most: int, want: int, fate: str, word: str) -> None:
+        """`cancelled`: the worker was told to stop a run, and ends its job itself."""
         hand = self.busy(slot)
         done = hand.held[:most]
-        outcomes = [self.model.outcome("ok", entry, hand) for entry in done]
+        outcomes = [self.model.outcome(word, entry, hand) for entry in done]
         alone = len(done) == len(hand.held)
         self.work(hand, done, fate, partial(self.model.cycle, hand, outcomes, want, alone, False))
 

@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "replay": lambda: replay(QUEUE, "job"),
     "purge": lambda: purge(QUEUE, "job"),
 }
-REST = {"submit": 2 * 11, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1, "part": 2}
+REST = {"submit": 2 * 11, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1, "part": 2, "late": 1}
 """How many ARGV each of them gives beyond the named ones."""
 
 every_script = pytest.mark.parametrize("name", NAMES)

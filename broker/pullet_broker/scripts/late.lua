@@ -1,5 +1,5 @@
 -- late: which of these jobs has nobody taken, though their time is over? Reads only.
--- KEYS     places LANES
+-- KEYS     workers places LANES
 -- ARGV     reply most ...
 --          then the jobs (at most 1000); most: entries in workers' hands that are looked through on one lane
 -- RETURNS  places (from 1) of those that have no reply and are in no worker's hand
