@@ -89,10 +89,10 @@ class Core:
         """Its future: that of an open job where this one has the same id, which its caller chose."""
         if not self._started:
             self._start()
-        job = item.job.id.encode()
-        known = self._open.setdefault(job, item)
-        if known is not item:
-            return known.future
+        job, future = item.job.id.encode(), item.future  # which is let go of when the outcome comes: maybe at once
+        while (known := self._open.setdefault(job, item)) is not item:
+            if (shared := known.future).job_id == future.job_id:
+                return shared
         try:
             self._sender.put(item)
         except PulletError:
@@ -100,13 +100,13 @@ class Core:
             raise
         if item.job.expires_ms:
             self._expiry.watch(item)
-        return item.future
+        return future
 
     def attach(self, job: str) -> Future[Any]:
         """A future of a job that anybody submitted. Its reply is left to its TTL: others may wait for it too."""
         item = self._open.get(job.encode())
-        if item is not None:
-            return item.future
+        if item is not None and (shared := item.future).job_id == job:  # else its outcome has just come
+            return shared
         future: Future[Any] = Future(job, self._cancel, self._share)
         future.accepted = True
         if not self._started:
