@@ -7,7 +7,7 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos chaos-mutants bench bench-cluster thread clean
+.PHONY: help demo test check chaos chaos-mutants bench bench-peers bench-cluster thread clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,9 +38,13 @@ chaos-mutants: ## break the protocol on purpose, four times, and see that the ch
 	@$(ENVIRONMENT) dev
 	@$(BIN)/python -m tests.chaos.mutants $(ARGS)
 
-bench: ## measure the cost of one job beside its peers and raw Redis
+bench: ## measure the cost of one job beside Ray, two queues and raw Redis (five minutes)
 	@$(ENVIRONMENT) dev
-	@$(BIN)/python benchmarks/short.py $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: ## the same beside all peers, each in an environment of its own, and all workloads (an hour)
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python -m benchmarks --peers $(ARGS)
 
 bench-cluster: ## kill, hang and drain workers and nodes of a Ray cluster, and measure the recovery
 	@$(ENVIRONMENT) dev

@@ -1,0 +1,1 @@
+"""One file a system, imported in its own environment only. See `benchmarks/system.py` for the constants."""
