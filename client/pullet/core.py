@@ -4,6 +4,7 @@ in another process, and at the end of the program."""
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
@@ -204,9 +205,8 @@ class Core:
         items = [item for item in list(self._open.values()) if first <= item.number <= last]
         if not items:
             return
-        link = Link.to(self._queue, self._address, "look")
-        replies = link.execute("MGET", *(self._queue.keys.reply(item.future.job_id) for item in items))
-        link.close()
+        with contextlib.closing(Link.to(self._queue, self._address, "look")) as link:
+            replies = link.execute("MGET", *(self._queue.keys.reply(item.future.job_id) for item in items))
         for item, raw in zip(items, replies, strict=True):
             if raw is not None:
                 self._open.pop(item.future.job_id.encode(), None)

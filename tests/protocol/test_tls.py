@@ -12,7 +12,7 @@ import trustme
 
 import pullet
 from pullet_broker.address import Address
-from pullet_broker.errors import ServerRefused
+from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.server_binary import find_server
 from pullet_broker.settings import Queue
@@ -23,10 +23,9 @@ SECRET = "s3cret-word"
 
 
 def speaks_tls(program: Path) -> bool:
-    """A program that was built without TLS does not know the setting."""
-    command = [str(program), "--port", "0", "--tls-replication", "no", "--daemonize", "no", "--unixsocket", "/none/s"]
-    tried = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    return "Bad directive" not in tried.stdout + tried.stderr
+    """One that was built with TLS gets as far as to miss its certificate."""
+    tried = subprocess.run([str(program), "--port", "0", "--tls-port", "1"], capture_output=True, text=True, timeout=10)
+    return "Failed to configure TLS" in tried.stdout + tried.stderr
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def test_a_server_with_an_unknown_ca_is_not_trusted(secured: tuple[Node, Path]) 
 def test_a_client_without_a_certificate_gets_no_answer(secured: tuple[Node, Path]) -> None:
     node, folder = secured
     url = f"{node.url.partition('?')[0]}?ssl_ca_certs={folder}/ca.pem"
-    with pytest.raises(ServerRefused, match=r"certificate required.*ssl_certfile") as raised:
+    with pytest.raises((ServerRefused, ServerUnavailable)) as raised:  # TLS 1.3 says why only where it is in time
         Link(Address(url), "test").execute("PING")
     assert SECRET not in everything_shown(raised.value)
 
