@@ -61,8 +61,8 @@ LANE_KEYS = ("jobs:again", "jobs:suspect", "jobs:high", "jobs", "jobs:low")
 PLACE_LANE = len(LANES) + 1
 """The number under which a worker knows the lane of its own place."""
 
-PREFIXES = {"at": "jobs:at:", "home": "home:"}
-"""What scripts put before a place or a key that they learn only from an entry."""
+PREFIXES = {"at": "jobs:at:", "home": "home:", "part": "part:"}
+"""What scripts put before a place, a key or a job that they learn only from an entry."""
 
 MOST_BYTES = 128
 """The longest key of a job, and the longest name of a place, in UTF-8."""
@@ -144,7 +144,7 @@ class Keys:
         return self.inbox_prefix + client
 
     def part(self, job: str) -> str:
-        return f"{self._base}part:{job}"
+        return self._base + PREFIXES["part"] + job
 
     def blob(self, job: str) -> str:
         return self.blob_prefix + job

@@ -201,7 +201,7 @@ class Client(Executor, Generic[E]):
         return self._core.flush(timeout)
 
     def close(self, wait: bool = True) -> None:
-        """Wait for the open jobs (unless `wait` is False: they are cancelled), then let go of everything.
+        """Wait for the open jobs, then let go of everything. With `wait` False the jobs submitted here are cancelled.
 
         A client that was unpickled shares its connections with the others of its process: it only flushes.
         """

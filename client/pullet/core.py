@@ -171,12 +171,13 @@ class Core:
             if self._closed:
                 return
             self._closed = True
-        futures = [item.future for item in list(self._open.values())]
+        items = list(self._open.values())
         if wait:
-            wait_for_futures(futures)
+            wait_for_futures([item.future for item in items])
         else:
-            for future in futures:
-                future.cancel()
+            for item in items:
+                if item.is_own:
+                    item.future.cancel()
             self._sender.flush(CLOSE_S)
         self._expiry.close(CLOSE_S)
         self._sender.close(CLOSE_S)

@@ -37,6 +37,11 @@ class Pending:
     number: int = 0
     accepted_at: float = 0.0
 
+    @property
+    def is_own(self) -> bool:
+        """False for a job that was found by its id: somebody else may want it."""
+        return self.job.method != ""
+
     def settle(self) -> Future[object]:
         """Let go of the future, which gets its outcome now: the outbox may keep the job for long, not its result."""
         future, self.future = self.future, _SETTLED

@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from pullet_broker.address import Address
+from pullet_broker.errors import ClientClosed
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
@@ -100,3 +101,13 @@ def test_a_task_that_is_cancelled_cancels_its_job(queue: Queue, address: Address
 
     asyncio.run(story())
     assert kit.calls == ["wanted"]
+
+
+def test_who_closes_cancels_its_own_jobs_and_no_others(queue: Queue, address: Address) -> None:
+    with running(queue, address), calling(queue, address) as client:
+        future = client.submit(Kit.nap, 0.3)
+        with calling(queue, address) as other:
+            watched = other.job(future.job_id).future
+        with pytest.raises(ClientClosed):
+            watched.result(0)
+        assert future.result(10) == 0.3

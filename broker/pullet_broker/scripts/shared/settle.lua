@@ -33,6 +33,7 @@ local function settle(lane, entry, job, client, ttl, reply)
   end
   local word = reply:match('^%a+') or 'unreadable'
   counts[word] = (counts[word] or 0) + 1
+  if word == 'cancelled' then redis.call('UNLINK', part_key(job)) end -- nobody wants its items
   if tombs then redis.call('ZREM', key.cancelled, job) end
   if progress then redis.call('HDEL', key.progress, job) end
   if named then redis.call('HDEL', key.named, job) end
