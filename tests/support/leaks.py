@@ -16,13 +16,13 @@ FIXED = {
 """Keys that may stay without a TTL: see the table in `pullet_broker.keys`."""
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0, *, every_s: float = 0.005) -> bool:
     """Look until the condition holds; False when it did not within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.005)
+        time.sleep(every_s)
     return True
 
 
