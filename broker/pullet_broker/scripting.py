@@ -50,6 +50,7 @@ NAMES = (
     "progress",
     "replay",
     "purge",
+    "empty",
 )
 
 

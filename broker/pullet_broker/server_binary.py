@@ -42,6 +42,15 @@ def find_server() -> ServerBinary:
     )
 
 
+def find_cli() -> Path | None:
+    """`redis-cli` or `valkey-cli`: on PATH, or beside the server that `find_server` would start."""
+    for name in ("redis-cli", "valkey-cli"):
+        if found := shutil.which(name):
+            return Path(found)
+    bundled = _bundled_server()
+    return _cli_beside(bundled) if bundled else None
+
+
 def _major_version(program: str) -> int:
     """The N of `... server v=N.x.y ...`, or 0 when the program does not say."""
     try:

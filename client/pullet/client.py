@@ -210,6 +210,16 @@ class Client(Executor, Generic[E]):
         else:
             self._core.close(wait)
 
+    def detach(self) -> None:
+        """Close without waiting and without cancelling: the jobs go on, and `job(id)` of another client finds them.
+
+        What was submitted is stored first, within 5 s. The futures that are open end with `ClientClosed`.
+        """
+        if self._shared:
+            self._core.flush(CLOSE_S)
+        else:
+            self._core.detach()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As that of other executors: `submit` raises from now on, and the open jobs are waited for.
 

@@ -185,6 +185,15 @@ class Core:
         for item in list(self._open.values()):
             self._reject(item, ClientClosed("the client was closed before the outcome came", job=item.future.job_id))
 
+    def detach(self) -> None:
+        """Let go of the open jobs, which go on without us, and close."""
+        self.refuse()
+        self._sender.flush(CLOSE_S)
+        for item in list(self._open.values()):
+            job = item.future.job_id
+            self._reject(item, ClientClosed(f"the client let go of job {job}, which goes on", job=job))
+        self.close(wait=False)
+
     def after_fork(self) -> None:
         """In a forked child: a new identity and new connections. The parent's jobs are the parent's."""
         self._lock = threading.Lock()

@@ -1,68 +1,89 @@
-"""The `pullet` command. Heavy imports happen inside the verbs that need them."""
+"""The `pullet` command. Each verb is loaded when it is called: `pullet --help` loads click, and nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import importlib
 import sys
-import time
+from typing import Any, NoReturn
 
 import click
 
 import pullet
 
+VERBS = {
+    "demo": "See it at work: engines, callers, and a kill -9.",
+    "dev": "A server, Ray and a pool in one terminal; reloads on save.",
+    "worker": "Keep a pool of workers until it is stopped.",
+    "status": "All queues on one screen.",
+    "top": "Workers and queues, live.",
+    "submit": "Submit one job.",
+    "jobs": "List, show, cancel and wait for jobs.",
+    "dead": "Look at jobs that failed for good, run them again.",
+    "queue": "Pause, resume, drain and purge queues; show their keys.",
+    "workers": "List, drain, restart and scale workers.",
+    "bench": "Measure throughput and latency on this machine.",
+    "trace": "Write the last jobs as a trace for Perfetto.",
+    "doctor": "Find what is wrong, and the remedy.",
+    "check": "Is it well? The exit code tells health checks.",
+}
+"""Name and short help of each; `pullet_console.commands.<name>` holds the command under that name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Verbs(click.Group):
+    """The verbs, loaded at their first use, and the one place where errors become texts and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module = importlib.import_module(f"pullet_console.commands.{name}")
+        found: click.Command = getattr(module, name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        try:
+            sys.exit(super().main(*args, **kwargs | {"standalone_mode": False}) or 0)
+        except click.UsageError as error:
+            _show_usage(error)
+            sys.exit(2)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(130)
+        except Exception as error:
+            from pullet_console.refusals import refusal_of
+
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            refusal.show()
+            sys.exit(refusal.code)
+
+
+def _show_usage(error: click.UsageError) -> None:
+    from pullet_console.inert import inert
+
+    path = error.ctx.command_path if error.ctx else "pullet"
+    if error.ctx:
+        click.echo(error.ctx.get_usage(), err=True)
+    click.echo(f"pullet: {inert(error.format_message(), 1_000)}", err=True)
+    click.echo(f"try: {path} --help", err=True)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.version_option(pullet.__version__, prog_name="pullet")
 def main() -> None:
-    """Share a pool of warm, stateful Ray actors between any number of callers."""
+    """Share a pool of warm, stateful Ray actors between any number of callers.
 
-
-@main.command()
-@click.option("--jobs", type=click.IntRange(100, 1797), default=1797, show_default=True, help="Images to read.")
-def demo(jobs: int) -> None:
-    """Read handwritten digits with four workers and three callers; one worker gets a kill -9 half-way.
-
-    Starts a Redis of its own unless PULLET_REDIS names one, and a local Ray unless RAY_ADDRESS does. The exit code is
-    1 when an answer is missing or different from what the engine answers when it is called directly.
+    The server is the one that --redis, PULLET_REDIS or pullet.toml names.
     """
-    begun = time.monotonic()
-    missing = [name for name in ("ray", "rich", "sklearn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise click.ClickException(f'the demo needs {", ".join(missing)}: pip install "pullet[demo]"')
-    # Read when Ray is imported: that a worker or its pool ended is no news here, and would spoil the live view.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed|Task Keeper")
-    try:
-        from pullet_console.demo.show import run
-
-        code = run(jobs, begun)
-    except KeyboardInterrupt:
-        code = 130
-    except (pullet.PulletError, ConnectionError) as error:  # the latter is Ray's, for a cluster that does not answer
-        raise click.ClickException(str(error)) from None
-    sys.exit(code)
-
-
-@main.command()
-@click.argument("engine", metavar="MODULE:ENGINE")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="How many engines.")
-@click.option("--queue", help="The queue they take jobs from. [default: the engine's name in lower case]")
-@click.option("--num-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="CPUs of each.")
-@click.option("--num-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of each.")
-def worker(engine: str, workers: int, queue: str | None, num_cpus: float, num_gpus: float) -> None:
-    """Keep a pool of workers for MODULE:ENGINE until it is stopped; then let them finish their jobs.
-
-    Uses the Redis at PULLET_REDIS and the Ray cluster at RAY_ADDRESS, or starts what is not named.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise click.ClickException('workers need Ray: pip install "pullet[ray]"')
-    sys.path.insert(0, os.getcwd())
-    from pullet_console.worker import keep_pool
-
-    try:
-        keep_pool(engine, queue, workers, num_cpus, num_gpus)
-    except (pullet.PulletError, ConnectionError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -115,8 +115,8 @@ def test_names_without_end_take_no_room_without_end() -> None:
 
 def test_rates_come_from_counters() -> None:
     history = History("q")
-    history.look(look(0, done=10, dead=1))
-    history.look(look(2, done=30, dead=5))
+    history.look(look(0, done=10, error=1))
+    history.look(look(2, done=30, error=4, crashed=1))
     assert history.rates is not None
     assert (history.rates.done, history.rates.failed) == (10, 2)
     assert [one.waiting for one in history.samples] == [3, 3]

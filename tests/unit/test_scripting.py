@@ -14,6 +14,7 @@ from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
 from pullet_broker.moves.dead import purge, replay
+from pullet_broker.moves.emptying import empty
 from pullet_broker.moves.finding import find, late, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.part import part
@@ -48,6 +49,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "progress": lambda: progress(QUEUE, "w", ENTRY, "1 1 0.5 text"),
     "replay": lambda: replay(QUEUE, "job"),
     "purge": lambda: purge(QUEUE, "job"),
+    "empty": lambda: empty(QUEUE, 1),
 }
 REST = {"submit": 2 * 11, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1, "part": 2, "late": 1}
 """How many ARGV each of them gives beyond the named ones."""

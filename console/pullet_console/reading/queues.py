@@ -67,10 +67,14 @@ class QueueSummary:
     """Dead letters that are kept."""
     oldest_s: float
     """How long the oldest waiting job has waited."""
+    submitted: int
+    """This and the following count since the queue was made. Jobs that were accepted."""
     done: int
-    """Jobs that ended well since the queue was made."""
+    """Jobs that ended well."""
     failed: int
-    """Jobs that failed for good since the queue was made."""
+    """Jobs that ended with an error: the engine's, a time-out, or the death of their workers."""
+    cancelled: int
+    expired: int
     retried: int
     recovered: int
     """Jobs that were issued again after the death of their worker."""
@@ -173,8 +177,8 @@ def read_hash(flat: Sequence[bytes]) -> dict[str, str]:
 def summarise(look: Look) -> QueueSummary:
     """The queue in numbers."""
 
-    def counter(name: str) -> int:
-        return _whole(look.stats.get(name, "")) or 0
+    def counter(*names: str) -> int:
+        return sum(_whole(look.stats.get(name, "")) or 0 for name in names)
 
     survey = look.survey
     return QueueSummary(
@@ -186,8 +190,11 @@ def summarise(look: Look) -> QueueSummary:
         suspects=look.suspects,
         dead=look.dead,
         oldest_s=survey.oldest_s,
+        submitted=counter("submitted"),
         done=counter("done"),
-        failed=counter("dead"),
+        failed=counter("error", "timeout", "crashed"),
+        cancelled=counter("cancelled"),
+        expired=counter("expired"),
         retried=counter("retried"),
         recovered=counter("recovered"),
         workers_busy=sum(survey.jobs.get(consumer, 0) > 0 for consumer in survey.records),

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from pullet_broker.address import Address
+from pullet_broker.events import Ended, events_after, read_events
 from pullet_broker.inspection import ServerFacts, ask_facts
 from pullet_broker.link import Link
 from pullet_broker.moves.survey import survey
@@ -18,6 +19,7 @@ from pullet_console.reading.asking import ask_all
 from pullet_console.reading.detail import find_job
 from pullet_console.reading.job import JobDetail
 from pullet_console.reading.jobs import JobPage
+from pullet_console.reading.keymap import SIZES
 from pullet_console.reading.letters import LetterGroup, LetterPage
 from pullet_console.reading.paging import list_jobs
 from pullet_console.reading.post import group_letters, list_letters
@@ -69,6 +71,25 @@ class Reader:
                 if cursor == b"0":
                     return sorted(names)
 
+    def now(self) -> float:
+        """The server's clock, in seconds since the epoch."""
+        seconds, micros = self.ask("TIME")
+        return int(seconds) + int(micros) / 1e6
+
+    def events(self, name: str) -> list[Ended]:
+        """The attempts that ended while somebody watched, as far as they are kept, the oldest first."""
+        found: list[Ended] = []
+        cursor = ""
+        with self._asking() as link:
+            while entries := link.execute(*events_after(Queue(name=name), cursor)):
+                ended, cursor = read_events(entries)
+                found += ended
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Is there such a queue? From its first job or worker on there is."""
+        return bool(self.ask("EXISTS", Queue(name=name).keys.fixed("config")))
+
     def looks(self, names: Sequence[str]) -> list[Look]:
         """One look at each of these queues: the numbers and the workers of one moment."""
         found = []
@@ -104,6 +125,16 @@ class Reader:
         """All dead letters by method and error, the largest group first."""
         with self._asking() as link:
             return group_letters(link, Queue(name=name))
+
+    def sizes(self, keys: Sequence[str]) -> dict[str, int]:
+        """How much each of these keys holds: entries, members, fields, bytes. Those that are not there are left out."""
+        with self._asking() as link:
+            kinds = ask_all(link, [("TYPE", key) for key in keys])
+            there = [
+                (key, SIZES[kind.decode()]) for key, kind in zip(keys, kinds, strict=True) if kind.decode() in SIZES
+            ]
+            sizes = ask_all(link, [(command, key) for key, command in there])
+        return {key: int(held) for (key, _), held in zip(there, sizes, strict=True)}
 
     def ask(self, *command: Arg) -> Any:
         """One command that reads."""
