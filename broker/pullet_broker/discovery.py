@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -52,17 +52,19 @@ class Finder(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How redis-py makes a connection."""
+    """How redis-py makes a connection. `login` is asked each time: a password in a file may have been changed."""
 
     kind: Any
     settings: dict[str, Any]
+    login: Callable[[], dict[str, Any]] = dict
 
-    def at(self, node: Node, **others: Any) -> Recipe:
-        return Recipe(self.kind, {**self.settings, "host": node.host, "port": node.port, **others})
+    def at(self, node: Node) -> Recipe:
+        return Recipe(self.kind, {**self.settings, "host": node.host, "port": node.port}, self.login)
 
     def connect(self) -> Any:
+        settings = {**self.settings, **self.login()}
         try:
-            connection = self.kind(**self.settings)  # not by a pool, which refuses after max_connections reconnects
+            connection = self.kind(**settings)  # not by a pool, which refuses after max_connections reconnects
         except TypeError as error:
             raise ServerRefused(f"the URL of the server has an option that redis-py does not know: {error}") from None
         connection.connect()
@@ -121,7 +123,7 @@ class Sentinels:
     def __init__(self, address: Address, recipe: Recipe, nodes: list[Node], service: str) -> None:
         settings = dict(recipe.settings)
         login = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-        self._recipe = Recipe(recipe.kind, settings)
+        self._recipe = Recipe(recipe.kind, settings, recipe.login)
         self._sentinel = Recipe(recipe.kind, {**settings, **login, "db": 0})
         self._where, self._nodes, self._service = str(address), nodes, service
 
@@ -237,12 +239,11 @@ def _recipe(address: Address, url: str, ours: dict[str, Any]) -> Recipe:
     """redis-py's reading of a URL."""
     with contextlib.suppress(ValueError):  # its text may quote the password, so it must not even be our context
         pool = redis.ConnectionPool.from_url(url, **ours)
-        mine = {**ours, **address.credentials()}
+        settings = {**pool.connection_kwargs, **ours}
         if not url.startswith("unix:"):
-            mine["socket_keepalive"] = True
-        settings = {**pool.connection_kwargs, **mine}
+            settings["socket_keepalive"] = True
         _check_files(settings)
-        return Recipe(pool.connection_class, settings)
+        return Recipe(pool.connection_class, settings, address.credentials)
     raise _not_a_url(address)
 
 

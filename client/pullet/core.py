@@ -58,6 +58,7 @@ class Core:
         self._sender.on_identity = self._receiver.change_client
         self._sender.on_new_inbox = self._receiver.look
         self._sender.on_forgotten = self._settle_forgotten
+        self._receiver.on_refusal = self._end_accepted
         self._receiver.on_doubt = self._sender.check_mark
         self._expiry = Expiry(self._queue, self._open, self._sender.ask, self._sender.withdraw, self._reject)
         self._started = False
@@ -210,6 +211,11 @@ class Core:
             item.future.set_exception(error)
         except InvalidStateError:
             return  # its owner cancelled it, or its reply came, before the rejection
+
+    def _end_accepted(self, error: PulletError) -> None:
+        """Nobody can tell us how these end. They go on, and `job` finds them again."""
+        for item in [item for item in list(self._open.values()) if item.future.accepted]:
+            self._reject(item, error)
 
     def _settle_forgotten(self, first: int, last: int) -> None:
         items = [item for item in list(self._open.values()) if first <= item.number <= last]

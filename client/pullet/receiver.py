@@ -25,6 +25,8 @@ from pullet_broker.settings import Queue
 log = logging.getLogger("pullet.client")
 
 BLOCK_MS = 10_000
+REFUSED_S = 60.0
+"""How long a server may refuse us before those who wait hear of it."""
 LATE_S = 5.0
 """How much later than its block a read may be answered."""
 SILENT_BLOCKS = 3
@@ -46,6 +48,9 @@ class Receiver:
         self.on_doubt: Callable[[], None] = lambda: None
         """Called after a reconnect, and when jobs are open and nothing has come for a while: is the server still the
         one that accepted them?"""
+        self.on_refusal: Callable[[ServerError], None] = lambda error: None
+        """Called when the server has refused to show replies for long."""
+        self._refused_at: float | None = None
         self._queue, self._open = queue, open_jobs
         self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + LATE_S)
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
@@ -96,6 +101,7 @@ class Receiver:
                 if self._look_first or not self._link.is_open:
                     self._look()
                 replies = self._read()
+                self._refused_at = None
                 backoff.reset()
                 silent = 0 if replies or not self._open else silent + 1
                 if silent:
@@ -109,10 +115,22 @@ class Receiver:
                     continue
                 log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
                 self._stop.wait(backoff.next_s())
+            except ServerError as error:
+                self._link.close()  # with the answers that were not read yet
+                self._bear(error)
+                self._stop.wait(backoff.next_s())
             except Exception:  # the thread must outlive whatever one reply contains
                 log.exception("cannot read replies", extra={"queue": self._queue.name})
-                self._link.close()  # with the answers that were not read yet
+                self._link.close()
                 self._stop.wait(backoff.next_s())
+
+    def _bear(self, error: ServerError) -> None:
+        """Refused: waiting may mend it, where a password is changed at the server first, and here a bit later."""
+        if self._refused_at is None:
+            self._refused_at = time.monotonic()
+            log.warning("cannot read replies", extra={"queue": self._queue.name, "error": str(error)})
+        elif time.monotonic() - self._refused_at > REFUSED_S:
+            self.on_refusal(error)
 
     def _tell_of_trouble(self) -> None:
         """Jobs are open and nothing comes: say so where the pool knows why, once for each reason."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from pullet_broker.address import Address
-from pullet_broker.errors import ServerUnavailable
+from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
 from tests.support.servers import Node
-from tests.support.workers import Kit, calling, running
+from tests.support.workers import Kit, calling, kill_connections, running
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -101,3 +102,40 @@ def test_work_waits_and_goes_on(node: Node, trouble: str, monkeypatch: pytest.Mo
         assert one.lives
         assert two.lives
     assert Counter([*busy.calls, *idle.calls]) == Counter(["held", *range(60)])
+
+
+@contextmanager
+def password(node: Node, word: str) -> Iterator[Link]:
+    boss = Link(Address(node.url), "boss")
+    boss.execute("CONFIG", "SET", "requirepass", word)
+    yield boss
+    boss.execute("CONFIG", "SET", "requirepass", "")
+    boss.close()
+
+
+def test_who_waits_hears_of_a_server_that_goes_on_refusing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password was changed, and this program has the old one."""
+    monkeypatch.setattr("pullet.receiver.REFUSED_S", 0.2)
+    queue, address, kit = Queue(name="refused"), Address(node.url), Kit()
+    with running(queue, address, kit), calling(queue, address) as client:
+        future = client.submit(Kit.hold, 1)
+        assert kit.started.wait(10)
+        with password(node, "n3w-word") as boss:
+            assert wait_until(lambda: kill_connections(boss, f"{queue.name}:inbox") > 0)
+            with pytest.raises(ServerRefused, match="Authentication required"):
+                future.result(10)
+        kit.go.set()
+        assert client.job(future.job_id).result(10) == 1
+
+
+def test_a_password_that_changes_in_its_file_is_used_at_the_next_connect(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("old-word")
+    queue, address, kit = Queue(name="rotated"), Address(node.url, password_file=str(file)), Kit()
+    with password(node, "old-word") as boss, running(queue, address, kit), calling(queue, address) as client:
+        assert client.submit(Kit.echo, 1).result(10) == 1
+        boss.execute("CONFIG", "SET", "requirepass", "new-word")
+        file.write_text("new-word")
+        assert wait_until(lambda: kill_connections(boss, f"pullet:{queue.name}:") > 0)
+        assert client.submit(Kit.echo, 2).result(10) == 2
+        assert kit.calls == [1, 2]
