@@ -266,3 +266,15 @@ def test_a_task_that_will_not_be_cancelled_costs_its_worker(
         Patient.go.set()
         with running(queue, address, Patient):
             assert client.submit(Patient.echo, "next").result(10) == "next"
+
+
+@pytest.mark.parametrize("engine", [Slow, Patient])
+def test_a_job_that_must_not_be_repeated_shares_no_batch(queue: Queue, address: Address, engine: Any) -> None:
+    """A batch that is stopped for one of its jobs is tried again with the others."""
+    with calling(queue, address, engine) as client:
+        futures = [client.options(repeat=n != 2).submit(engine.together, str(n)) for n in range(4)]
+        assert client.flush(10)
+        with running(queue, address, engine):
+            assert [future.result(10) for future in futures] == list("0123")
+    assert "2" in engine.calls
+    assert sorted("".join(engine.calls).replace("+", "")) == list("0123")

@@ -20,7 +20,8 @@ class Room:
 
 class Gather:
     """Starts entries in their order; one that finds no room is overtaken by those that do. Entries of a batch method
-    start together, and wait a while for more of their kind."""
+    start together, and wait a while for more of their kind. One that must not be repeated starts alone: a batch that
+    fails is tried again."""
 
     def __init__(self, runs_on_loop: Callable[[Entry], bool], batches: Mapping[str, Batch]) -> None:
         self._runs_on_loop, self._batches = runs_on_loop, batches
@@ -36,7 +37,7 @@ class Gather:
         found: list[list[Entry]] = []
         groups: dict[str, list[Entry]] = {}
         for entry in waiting:
-            if entry.method in self._batches and entry.lane != SUSPECT:
+            if entry.method in self._batches and entry.lane != SUSPECT and not entry.once:
                 groups.setdefault(entry.method, []).append(entry)
             elif self._seat(entry, room):
                 found.append([entry])

@@ -147,10 +147,11 @@ class Loop:
         self._report.finished(entry, done)
 
     def _run_batch(self, first: Entry, batch: Batch) -> None:
-        """Run a job together with others of its kind. A suspect runs alone."""
+        """Run a job together with others of its kind. A suspect runs alone, and so does one that must not be repeated:
+        a batch that fails is tried again."""
         self._courier.follow(NOTHING)
         self._batch = min(OUTCOMES, batch.max_batch_size)
-        entries = [first] if first.lane == SUSPECT else self._gather(first, batch)
+        entries = [first] if first.lane == SUSPECT or first.once else self._gather(first, batch)
         for entry in entries:
             self._report.started(entry)
         self._fetch_arguments(entries)
@@ -182,7 +183,7 @@ class Loop:
 
     def _same(self, method: str, most: int) -> list[Entry]:
         """Start up to `most` more jobs of one method."""
-        same = [entry for entry in self._hand.waiting() if entry.method == method]
+        same = [entry for entry in self._hand.waiting() if entry.method == method and not entry.once]
         return self._hand.start_these(same[:most]) if same else []
 
     def _come(self, missing: int, deadline: float) -> bool:
