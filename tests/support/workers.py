@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -56,6 +57,12 @@ class Kit:
     def count(self, n: int, rest_s: float) -> Iterator[int]:
         for i in range(n):
             yield i
+            threading.Event().wait(rest_s)
+
+    def moments(self, n: int, rest_s: float) -> Iterator[float]:
+        """When each item is yielded, on the clock that all processes of a machine share."""
+        for _ in range(n):
+            yield time.monotonic()
             threading.Event().wait(rest_s)
 
     def boom(self, text: str = "boom") -> None:
