@@ -39,6 +39,7 @@ class Results(Generic[R]):
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._flight: Flight[R] = InOrder() if ordered else AsDone()
         self._meter: Meter = NO_METER
+        self._by_hand: Iterator[R] | None = None
         self.done = 0
         """Results yielded so far."""
         try:
@@ -63,20 +64,25 @@ class Results(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         try:
             while self._flight:
-                future = self._flight.next(self._left_s())
+                ready = [self._flight.next(self._left_s())]
                 self._submit_next()
                 self._count()
-                yield self._value(future)
+                yield self._value(ready.pop())  # while the caller has the value, nothing here holds it
         finally:
             self._end()
+
+    def __next__(self) -> R:
+        """One at a time, as from the iterator that other executors return."""
+        self._by_hand = self._by_hand or iter(self)
+        return next(self._by_hand)
 
     async def __aiter__(self) -> AsyncIterator[R]:
         try:
             while self._flight:
-                future = await self._flight.next_async(self._left_s())
+                ready = [await self._flight.next_async(self._left_s())]
                 self._submit_next()
                 self._count()
-                yield self._value(future)
+                yield self._value(ready.pop())
         finally:
             self._end()
 

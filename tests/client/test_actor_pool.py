@@ -15,6 +15,7 @@ from pullet.compat import Actor, ActorPool
 from pullet_broker.address import Address
 from pullet_broker.errors import UnknownMethod
 from pullet_broker.settings import Queue
+from tests.support.leaks import wait_until
 from tests.support.workers import Kit, calling, running
 
 pytestmark = pytest.mark.timeout(40)
@@ -171,6 +172,28 @@ def test_a_new_map_drops_what_was_not_fetched(client: Client[Desk], kit: Desk) -
     pool.submit(lambda a, v: a.echo.remote(("old", v)), 9)
     assert sorted(pool.map_unordered(double, [1, 2, 3])) == [2, 4, 6]
     assert not pool.has_next()
+
+
+def test_a_map_submits_at_once_and_does_not_wait_for_what_it_drops(client: Client[Desk], kit: Desk) -> None:
+    pool = ActorPool(client, 2)
+    with running(Queue(name=client.queue), client._address, kit, name="second"):
+        pool.submit(lambda a, v: a.hold.remote(v), "long")
+        assert kit.started.wait(10)
+        results = pool.map(lambda a, v: a.echo.remote(v), ["one", "two"])
+        assert wait_until(lambda: "one" in kit.calls), "before anybody asks for a result"
+        assert list(results) == ["one", "two"]
+        kit.go.set()
+
+
+def test_an_actor_that_is_pushed_takes_what_waits(client: Client[Desk]) -> None:
+    pool = ActorPool(client, 1)
+    for n in range(3):
+        pool.submit(double, n)
+    assert len(pool._waiting) == 2
+    pool.push(client)
+    assert len(pool._waiting) == 1
+    assert not pool.has_free(), "it has work already"
+    assert [pool.get_next() for _ in range(3)] == [0, 2, 4]
 
 
 def test_a_function_may_give_a_list(client: Client[Desk]) -> None:

@@ -2,10 +2,12 @@
 
 What CPython tests of its own executors (test_concurrent_futures), in words of our own. Left out, with the reason:
 
-- workers, initializers, contexts, max_tasks_per_child, broken pools, fork and spawn: those belong to the pool's side
+- max_workers, workers, initializers, contexts, max_tasks_per_child, broken pools, fork and spawn: those belong to the
+  pool's side
 - running(): the caller is not told when a worker starts a job, so a future is pending until it is done
 - deadlocks of pickling in a worker's pipe: there is no pipe; what cannot travel is refused by submit (test_codec)
 - buffersize of map: `window` is that
+- whether a future holds its function or its arguments: they are encoded by submit, and let go of
 - falsy exceptions: only builtins and registered classes are rebuilt, and the standard library keeps them
 - weak references to the function: only its name is sent
 """
@@ -86,6 +88,27 @@ def test_submit_passes_positions_and_keywords(client: Client[Desk]) -> None:
     )
 
 
+def test_the_method_is_given_by_position(client: Client[Desk]) -> None:
+    for wrong in ({"method": Desk.echo, "value": 1}, {"value": 1}, {}):
+        with pytest.raises(TypeError):
+            client.submit(**wrong)  # type: ignore[call-overload]
+
+
+def test_a_map_holds_no_result_that_it_has_yielded(client: Client[Desk]) -> None:
+    for value in client.map(Desk.echo, [{n} for n in range(5)]):
+        ref = weakref.ref(value)
+        del value
+        assert wait_until(lambda ref=ref: gc.collect() >= 0 and ref() is None, 15)  # type: ignore[misc]
+
+
+def test_shutdown_right_after_a_map_lets_it_finish(queue: Queue, address: Address) -> None:
+    with running(queue, address):
+        client: Client[Kit] = Client(Kit, queue, address)
+        results = client.map(Kit.echo, range(20))
+        client.shutdown()
+        assert list(results) == list(range(20))
+
+
 def test_a_result_is_freed_with_its_future(client: Client[Desk]) -> None:
     future = client.submit(Desk.echo, {1, 2})
     ref = weakref.ref(future.result(10))  # idle from here on: nothing else makes the client clean up
@@ -112,7 +135,7 @@ def test_map_ends_with_its_shortest_input(client: Client[Desk]) -> None:
 
 
 def test_map_raises_where_the_error_is(client: Client[Desk]) -> None:
-    results = iter(client.map(Desk.divide, [1, 1, 1, 1], [2, 3, 0, 5]))
+    results = client.map(Desk.divide, [1, 1, 1, 1], [2, 3, 0, 5])
     assert [next(results), next(results)] == [(0, 1), (0, 1)]
     with pytest.raises(ZeroDivisionError):
         next(results)

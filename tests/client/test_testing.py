@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+import pullet
 from pullet import Client, RemoteTraceback, Retry
 from pullet.testing import InlinePool
 from pullet.testing.plugin import pullet_pool as pullet_pool  # the fixture, where the entry point is not installed
@@ -40,6 +41,24 @@ class Engine(Kit):
 
     def ask_again(self) -> None:
         raise Retry(after=0)
+
+    def broken(self, n: int) -> Iterator[int]:
+        yield from range(n)
+        if not self.calls:
+            self.calls.append("broken")
+            raise KeyError("broken")
+
+    def opaque_items(self) -> Iterator[Any]:
+        yield 1
+        yield object()
+
+    @pullet.batch(max_batch_size=8)
+    def doubled(self, items: list[int]) -> list[int | Exception]:
+        return [2 * item if item else ValueError("zero") for item in items]
+
+    @pullet.batch(max_batch_size=8)
+    def too_few(self, items: list[int]) -> list[int]:
+        return []
 
     def keyed(self) -> Any:
         return {(1, 2): {3}, "b": bytearray(b"x")}
@@ -121,6 +140,44 @@ def test_what_the_engine_did_not_raise_is_not_tried_again(client: Client[Engine]
     assert future.attempts == 1
 
 
+def test_batch_methods_are_given_lists(client: Client[Engine]) -> None:
+    assert client.submit(Engine.doubled, 3).result(10) == 6
+    assert list(client.map(Engine.doubled, [1, 2, 3])) == [2, 4, 6]
+    assert isinstance(client.submit(Engine.doubled, 0).exception(10), ValueError)
+    assert isinstance(client.submit(Engine.too_few, 1).exception(10), ValueError)
+
+
+def test_generators_are_streamed_and_collected(client: Client[Engine]) -> None:
+    stream = client.stream(Engine.count, 5, 0.0)
+    assert list(stream) == [0, 1, 2, 3, 4]
+    assert client.submit(Engine.count, 3, 0.0).result(10) == [0, 1, 2]
+
+    async def story() -> list[int]:
+        return [item async for item in client.stream(Engine.count, 4, 0.0)]
+
+    assert asyncio.run(story()) == [0, 1, 2, 3]
+    for item in client.stream(Engine.count, 10**9, 0.0):
+        if item == 3:
+            break  # and it does not run for ever
+
+
+def test_errors_of_generators_come_after_their_items(client: Client[Engine]) -> None:
+    found: list[int] = []
+    with pytest.raises(KeyError, match="broken"):
+        found.extend(client.stream(Engine.broken, 3))
+    assert found == [0, 1, 2]
+    assert list(client.stream(Engine.broken, 3)) == [0, 1, 2]
+    with pytest.raises(EncodeError, match=r"item\[1\]"):
+        list(client.stream(Engine.opaque_items))
+    with pytest.raises(TypeError, match="cannot be streamed"):
+        list(client.stream(Engine.nap, 0.0))  # type: ignore[call-overload]
+
+
+def test_a_stream_that_is_tried_again_repeats_no_item(client: Client[Engine]) -> None:
+    again = client.options(retries=1, backoff=0)
+    assert list(again.stream(Engine.broken, 3)) == [0, 1, 2]
+
+
 def test_it_is_an_executor_and_its_futures_are_awaited(client: Client[Engine]) -> None:
     async def story() -> list[Any]:
         return await asyncio.gather(*(client.submit(Engine.echo, n) for n in range(5)))
@@ -157,12 +214,27 @@ def test_the_engine_of_an_inline_pool_is_at_hand_and_closed_once() -> None:
 
 
 class Pondering:
+    closed = False
+
     async def ponder(self, seconds: float) -> str:
         await asyncio.sleep(seconds)
         return "pondered"
 
     async def fail(self) -> None:
         raise KeyError("deep")
+
+    async def thoughts(self, n: int) -> AsyncIterator[int]:
+        try:
+            for i in range(n):
+                await asyncio.sleep(0)
+                yield i
+        finally:
+            self.closed = True
+
+    @pullet.batch()
+    async def weigh(self, items: list[str]) -> list[int]:
+        await asyncio.sleep(0)
+        return [len(item) for item in items]
 
 
 def test_async_methods_run_with_and_without_a_loop_around() -> None:
@@ -173,6 +245,13 @@ def test_async_methods_run_with_and_without_a_loop_around() -> None:
         assert pool.submit(Pondering.ponder, 0).result(0) == "pondered"
         assert asyncio.run(story()) == "pondered"
         assert isinstance(pool.submit(Pondering.fail).exception(0), KeyError)
+        assert list(pool.stream(Pondering.thoughts, 3)) == [0, 1, 2]
+        assert pool.submit(Pondering.thoughts, 2).result(0) == [0, 1]
+        assert pool.submit(Pondering.weigh, "abc").result(0) == 3
+        pool.engine.closed = False
+        for _ in pool.stream(Pondering.thoughts, 10**9):
+            break
+        assert pool.engine.closed
 
 
 def test_an_async_method_is_cancelled_at_its_time() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -18,14 +17,14 @@ from pullet.options import Options, OptionWords
 from pullet.resolve import resolve
 from pullet.retrying import names_of
 from pullet.running import RunningJob, enter, leave
-from pullet_broker.annotated import Arguments
-from pullet_broker.codec import decode_call, encode, is_pickled
-from pullet_broker.errors import ClientClosed, DecodeError, EncodeError, JobTimeout, TooLarge
-from pullet_broker.failure import describe, overran
+from pullet.stream import Stream
+from pullet.testing.calling import Ended, run
+from pullet.testing.streaming import InlineArrivals
+from pullet_broker.errors import ClientClosed, JobTimeout
+from pullet_broker.failure import overran
 from pullet_broker.job import new_job_id
-from pullet_broker.parts import Buffer
 from pullet_broker.progress import Progress
-from pullet_broker.reply import Failure, pack_failure, pack_reply
+from pullet_broker.reply import pack_failure, pack_reply
 from pullet_broker.retrying import is_worth_a_retry
 from pullet_broker.settings import Codec, Queue
 
@@ -44,7 +43,8 @@ class InlinePool(Client[E]):
 
     Arguments and results go through the codec, and errors come back as they do from a worker, so that what works here
     works there. A job that raised is run again at once, as often as its options allow it. One that took longer than its
-    `timeout` ends as `JobTimeout`: an async method then, any other when it is through. Other options do nothing, jobs
+    `timeout` ends as `JobTimeout`: an async method then, any other when it is through. A second submit with the same
+    `id` is the same job. A generator that is streamed runs as its reader asks for items. Other options do nothing, jobs
     cannot be cancelled because they are done when `submit` returns, and the pool does not pickle. It has no server and
     so no dead letters and no pause: these raise `NotImplementedError`. Not for engines that must not share a thread
     with their caller.
@@ -90,18 +90,28 @@ class InlinePool(Client[E]):
 class InlineJob(RunningJob):
     """Its reports are in the future at once."""
 
-    __slots__ = ("_began", "_future", "limit_s")
+    __slots__ = ("_options", "began", "future")
 
-    def __init__(self, future: Future[Any], attempt: int, method: str, limit_s: float | None) -> None:
+    def __init__(self, future: Future[Any], attempt: int, method: str, options: Options) -> None:
         super().__init__(future.job_id, attempt, method)
-        self._future, self.limit_s, self._began = future, limit_s, time.monotonic()
+        self.future, self._options, self.began = future, options, time.monotonic()
+
+    @property
+    def limit_s(self) -> float | None:
+        return self._options.timeout
 
     @property
     def deadline(self) -> float | None:
-        return None if self.limit_s is None else self._began + self.limit_s
+        return None if self.limit_s is None else self.began + self.limit_s
+
+    def may_be_tried_again(self, error: BaseException) -> bool:
+        options = self._options
+        names = names_of(options.retry_on), names_of(options.no_retry_on)
+        return self.attempt <= options.retries and is_worth_a_retry(error, *names)
 
     def _tell(self, progress: Progress) -> None:
-        self._future.progress = progress
+        if not self.future.done():
+            self.future.progress = progress
 
 
 class InlineCore:
@@ -111,7 +121,7 @@ class InlineCore:
 
     def __init__(self, engine: Any, queue: Queue) -> None:
         self.engine, self.done, self.failed = engine, 0, 0
-        self._queue = queue
+        self.queue = queue
         self._futures: dict[str, Future[Any]] = {}
         self._one_at_a_time = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -126,11 +136,34 @@ class InlineCore:
         future: Future[Any] = Future(options.id or new_job_id(), lambda job: None)
         future.build, future.accepted = build, True
         with self._one_at_a_time:  # a worker runs one job at a time; the lock lets an engine submit to its own pool
-            raw = self._run(future, method, payload, options)
-        resolve(future, raw, self._queue)
+            job = InlineJob(future, 1, method, options)
+            while not self.settle(job, self._attempt(job, payload)):
+                job = InlineJob(future, job.attempt + 1, method, options)
         if options.keeps:
             self._futures[future.job_id] = future
         return future
+
+    def stream(
+        self, method: str, payload: bytes, options: Options, build: Callable[[Any], Any] | None = None
+    ) -> Stream[Any]:
+        self._check_open()
+        future: Future[Any] = Future(new_job_id(), lambda job, force=False: arrivals.close())
+        future.accepted = True
+        arrivals = InlineArrivals(future, self, lambda attempt: InlineJob(future, attempt, method, options), payload)
+        return Stream(future, arrivals, self.queue, build)
+
+    def settle(self, job: InlineJob, ended: Ended) -> bool:
+        """Give its future the outcome, as a worker would commit it. False: it is to be run again."""
+        run_s, (outcome, encoded, error) = time.monotonic() - job.began, ended
+        if job.limit_s is not None and run_s > job.limit_s:
+            failure = overran(job.method, job.limit_s)
+            outcome, encoded, error = "error", pack_failure(failure), JobTimeout(failure.text)
+        self.done, self.failed = self.done + (outcome == "ok"), self.failed + (outcome != "ok")
+        if error is not None and job.may_be_tried_again(error):
+            return False
+        packed = pack_reply(outcome, job.attempt, WORKER, int(run_s * 1e6), encoded)
+        resolve(job.future, packed if isinstance(packed, bytes) else b"".join(packed), self.queue)
+        return True
 
     def attach(self, job: str) -> Future[Any]:
         """A job that was submitted with `keep`."""
@@ -156,37 +189,16 @@ class InlineCore:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClientClosed("submit after close; make another pool", queue=self._queue.name)
+            raise ClientClosed("submit after close; make another pool", queue=self.queue.name)
 
-    def _run(self, future: Future[Any], name: str, payload: bytes, options: Options) -> bytes:
-        """The reply of the last attempt."""
-        attempt, retry_on, no_retry_on = 1, names_of(options.retry_on), names_of(options.no_retry_on)
-        raw, error = self._attempt(InlineJob(future, attempt, name, options.timeout), payload)
-        while error is not None and attempt <= options.retries and is_worth_a_retry(error, retry_on, no_retry_on):
-            attempt += 1
-            raw, error = self._attempt(InlineJob(future, attempt, name, options.timeout), payload)
-        return raw
-
-    def _attempt(self, job: InlineJob, payload: bytes) -> tuple[bytes, BaseException | None]:
-        """The reply of one attempt, as a worker would commit it, and what the engine raised."""
-        started = time.perf_counter()
+    def _attempt(self, job: InlineJob, payload: bytes) -> Ended:
         token = enter((job,))
         try:
-            outcome, encoded, error = run(
-                self.engine, job.method, payload, self._queue, lambda one: self._await(_limited(one, job.limit_s))
-            )
+            return run(self.engine, job.method, payload, self.queue, lambda one: self.wait(_limited(one, job.limit_s)))
         finally:
             leave(token)
-        run_s = time.perf_counter() - started
-        if job.limit_s is not None and run_s > job.limit_s:
-            failure = overran(job.method, job.limit_s)
-            outcome, encoded, error = "error", pack_failure(failure), JobTimeout(failure.text)
-        run_us, failed = int(run_s * 1e6), outcome != "ok"
-        self.done, self.failed = self.done + (not failed), self.failed + failed
-        packed = pack_reply(outcome, job.attempt, WORKER, run_us, encoded)
-        return packed if isinstance(packed, bytes) else b"".join(packed), error
 
-    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """On a loop of the pool's own, in a thread of its own where the caller has a loop running."""
         loop = self._loop = self._loop or asyncio.new_event_loop()
         found: list[Any] = []
@@ -215,32 +227,3 @@ async def _limited(coroutine: Coroutine[Any, Any, Any], limit_s: float | None) -
         await asyncio.wait([task])
         return None  # whatever it says: the clock tells the same
     return task.result()
-
-
-def run(
-    engine: Any, name: str, payload: bytes, queue: Queue, wait: Callable[[Coroutine[Any, Any, Any]], Any]
-) -> tuple[str, Buffer, BaseException | None]:
-    """Call a method as a worker does: outcome, payload, and what the engine raised. It is never raised here."""
-    method = None if name.startswith("_") else getattr(engine, name, None)
-    if not callable(method):
-        return _stated("method", f"the engine {type(engine).__name__} has no method {name!r}")
-    try:
-        args, kwargs = decode_call(payload, limit=queue.limits.args_bytes, pickles=queue.encoding.reads_pickles)
-        if not is_pickled(payload):
-            args, kwargs = Arguments(method).build(args, kwargs)
-    except (DecodeError, TooLarge) as error:
-        return _stated("unreadable", f"the arguments of {name} cannot be read: {error}")
-    try:
-        value = method(*args, **kwargs)
-        value = wait(value) if inspect.iscoroutine(value) else value
-    except Exception as error:
-        return "error", pack_failure(describe(error, skip=__file__)), error
-    try:
-        return "ok", encode(value, limit=queue.limits.result_bytes, name="result", how=queue.encoding), None
-    except (EncodeError, TooLarge) as error:
-        kind = "too_large" if isinstance(error, TooLarge) else "unencodable"
-        return _stated(kind, f"the result of {name}: {error}")
-
-
-def _stated(kind: str, text: str) -> tuple[str, Buffer, None]:
-    return "error", pack_failure(Failure("pullet.JobError", text, [text], "", kind)), None
