@@ -57,6 +57,7 @@ class Broadcast:
 
 async def stream(monitor: Monitor, broadcast: Broadcast, name: str) -> AsyncIterator[str]:
     """`start` with all that is remembered of a queue, then `turn` with what is new."""
+    monitor.look_for(name)
     yield _event("start", _message(monitor, name, first=True))
     seen = monitor.turns
     async for told in broadcast.turns():

@@ -44,7 +44,8 @@ class Monitor:
         self._reader = Reader(address)
         self._cursors: dict[str, str] = {}
         self._names: list[str] = list(names)
-        self._names_due = self._watch_due = 0.0
+        self._names_due = 0.0
+        self._watch_due: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-monitor", daemon=True)
 
@@ -56,6 +57,11 @@ class Monitor:
         if self._thread.is_alive():
             self._thread.join(5)
         self._reader.close()
+
+    def look_for(self, name: str) -> None:
+        """Somebody asks for a queue that may be new: the next turn looks for queues again."""
+        if name and name not in self.histories:
+            self._names_due = 0.0
 
     def turn(self) -> None:
         """One look."""
@@ -76,11 +82,10 @@ class Monitor:
 
     def _follow(self, at_ms: dict[str, int]) -> None:
         try:
-            if time.monotonic() >= self._watch_due:
-                for name, now_ms in at_ms.items():
-                    self._reader.ask(*watch_until(Queue(name=name), now_ms + WATCH_MS))
-                self._watch_due = time.monotonic() + WATCH_MS / 3000
             for name, now_ms in at_ms.items():
+                if time.monotonic() >= self._watch_due.get(name, 0.0):
+                    self._reader.ask(*watch_until(Queue(name=name), now_ms + WATCH_MS))
+                    self._watch_due[name] = time.monotonic() + WATCH_MS / 3000
                 self._hear(name, now_ms)
             self.deaf = ""
         except (ServerRefused, ServerFull) as error:  # it may only be read: all but events and bars is there

@@ -61,8 +61,13 @@ function hear(message) {
   notice.hidden = !message.problem;
   say(notice, visible(message.problem, 400));
   showQueues(message.queues.map((one) => one.summary));
-  if (ready()) view?.update(message);
-  else if (!message.problem) fill(root, h("div", { class: "empty" }, h("b", {}, "There is no such queue"), "It appears with its first job or worker."));
+  if (ready()) {
+    if (page.missing) go(); // it is there now: the page is built anew
+    else view?.update(message);
+  } else if (!message.problem && !page.missing) {
+    page.missing = true;
+    fill(root, h("div", { class: "empty" }, h("b", {}, "There is no such queue"), "It appears with its first job or worker."));
+  }
 }
 
 function lose() {

@@ -98,11 +98,13 @@ export class Timeline {
     const busy = rows.map((row, i) => this.drawRow(g, row, STRIP + i * (ROW + GAP)));
     this.drawAxis(g, height);
     const mean = busy.length ? busy.reduce((a, b) => a + b, 0) / busy.length : 0;
-    this.describe(rows.length, mean);
+    this.describe(rows, mean);
   }
 
-  describe(workers, mean) {
-    const text = `Timeline: ${workers} workers, ${Math.round(mean * 100)} % busy during the last ${duration(this.span)}`;
+  describe(rows, mean) {
+    this.canvas.dataset.rows = rows.join(" ");
+    this.canvas.dataset.lost = this.hits.filter((hit) => isLost(hit[4])).length;
+    const text = `Timeline: ${rows.length} workers, ${Math.round(mean * 100)} % busy during the last ${duration(this.span)}`;
     if (this.canvas.getAttribute("aria-label") !== text) this.canvas.setAttribute("aria-label", text);
   }
 
