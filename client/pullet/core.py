@@ -34,6 +34,7 @@ from pullet_broker.moves.finding import watch
 from pullet_broker.parts import Buffer
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+from pullet_broker.tracing import is_used
 
 T = TypeVar("T")
 
@@ -91,6 +92,10 @@ class Core:
         """Its future: that of an open job where this one has the same id, which its caller chose."""
         if not self._started:
             self._start()
+        if is_used():
+            from pullet.spans import with_trace
+
+            item.job.opts = with_trace(self._queue.name, item.job)
         job, future = item.job.id.encode(), item.future  # which is let go of when the outcome comes: maybe at once
         while (known := self._open.setdefault(job, item)) is not item:
             if (shared := known.future).job_id == future.job_id:

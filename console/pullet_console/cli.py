@@ -21,6 +21,7 @@ VERBS = {
     "dead": "Look at jobs that failed for good, run them again.",
     "queue": "Pause, resume, drain and purge queues; show their keys.",
     "workers": "List, drain, restart and scale workers.",
+    "ui": "The dashboard, and the numbers for Prometheus.",
     "bench": "Measure throughput and latency on this machine.",
     "trace": "Write the last jobs as a trace for Perfetto.",
     "doctor": "Find what is wrong, and the remedy.",

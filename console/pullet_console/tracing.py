@@ -58,6 +58,7 @@ def _bar(one: Ended, row: int) -> dict[str, Any]:
             "attempt": one.attempt,
             "waited_s": round(one.waited_s, 6),
             "batch": one.batch,
+            "jobs": one.jobs,
             "client": one.client,
         },
     }

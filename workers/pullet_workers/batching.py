@@ -14,6 +14,7 @@ from pullet_broker.reply import Failure
 from pullet_workers.attempt import Attempt
 from pullet_workers.engine import BadJob, Done, Engine, describe, ended
 from pullet_workers.opts import read_opts
+from pullet_workers.spans import around
 
 
 def run_batch(engine: Engine, entries: Sequence[Entry]) -> list[Done]:
@@ -21,7 +22,8 @@ def run_batch(engine: Engine, entries: Sequence[Entry]) -> list[Done]:
     call = BatchCall(engine, entries, None)
     if call.items:
         try:
-            call.share_out(call.values())
+            with around(engine.queue, call.ready):
+                call.share_out(call.values())
         except BaseException as error:  # the engine may raise anything; the worker must outlive it
             for group in call.blame(error):
                 call.settle(group, run_batch(engine, group))
@@ -34,7 +36,8 @@ async def run_batch_async(engine: Engine, entries: Sequence[Entry]) -> list[Done
     call = BatchCall(engine, entries, task)
     if call.items:
         try:
-            call.share_out(await call.awaited_values())
+            with around(engine.queue, call.ready):
+                call.share_out(await call.awaited_values())
         except BaseException as error:
             if sys.version_info >= (3, 11) and task is not None and engine.runs.orders:
                 task.uncancel()  # we asked for it, and what runs now is not to stop

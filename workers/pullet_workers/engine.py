@@ -22,9 +22,11 @@ from pullet_broker.job import Entry
 from pullet_broker.parts import Buffer, Parts
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Queue
+from pullet_broker.tracing import is_used
 from pullet_workers.attempt import Attempt, OpenReports
 from pullet_workers.emitter import Fenced, Halted
 from pullet_workers.runs import Order, Runs
+from pullet_workers.spans import around, note_error
 from pullet_workers.streaming import BadItem, Encode, OpenFlow, collect, collect_async
 from pullet_workers.traits import traits_of
 
@@ -70,6 +72,7 @@ class Engine:
         self.open_reports = open_reports
         self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
         self._encoding = queue.encoding
+        self.queue = queue.name
         self._methods: dict[str, Callable[..., Any]] = {}
         self._arguments: dict[str, Arguments] = {}
         self.runs = runs or Runs()
@@ -79,7 +82,12 @@ class Engine:
         """Run one job. Never raises: every failure is the job's outcome, also SystemExit."""
         attempt = Attempt(entry, self.open_reports)
         token = enter((attempt,))
-        done = self._run(entry)
+        if is_used():
+            with around(self.queue, [entry]):
+                done = self._run(entry)
+                note_error(done.error)
+        else:
+            done = self._run(entry)
         leave(token)
         return ended(attempt, done)
 
@@ -87,7 +95,9 @@ class Engine:
         """The same for an engine on an event loop."""
         attempt = Attempt(entry, self.open_reports)
         token = enter((attempt,))
-        done = await self._run_async(entry)
+        with around(self.queue, [entry]):
+            done = await self._run_async(entry)
+            note_error(done.error if is_used() else None)
         leave(token)
         return ended(attempt, done)
 
