@@ -11,9 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 import ray
+from ray.util import metrics
 
 from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import Pickled, describe
+from pullet_workers.mirror import Mirror, can_export
 from pullet_workers.runner import Runner
 from pullet_workers.runs import Overdue
 from pullet_workers.shipping import open_engine
@@ -49,6 +51,9 @@ class Host:
             on_end=self._end,
         )
         self._drain_s = spec.worker.drain_timeout
+        self._mirror = Mirror(spec.queue.name, name, self._runner.report, metrics) if can_export() else None
+        if self._mirror is not None:
+            self._mirror.start()
         self._runner.start()
 
     async def where(self) -> dict[str, Any]:
@@ -88,6 +93,8 @@ class Host:
         self._runner.drain(min(self._drain_s, SHUTDOWN_S))
 
     def _end(self, error: BaseException | None) -> None:
+        if self._mirror is not None:
+            self._mirror.stop()
         if error is None or isinstance(error, Overdue):
             if not self._ready.done():
                 self._ready.set_result(None)
