@@ -146,7 +146,8 @@ def test_a_wait_that_was_in_vain_leaves_nothing_behind(bells: Bells) -> None:
         with pytest.raises(concurrent.futures.TimeoutError):
             future.exception(0)
     assert [bell.closed for bell in bells.given] == [1, 1, 1]
-    assert all(bell.waited[0] and bell.waited[0] <= PATIENCE_S * 2 for bell in bells.given)
+    given = [bell.waited[0] for bell in bells.given]  # what was left of the time: nothing, where the machine was slow
+    assert all(left is not None and left <= PATIENCE_S * 2 for left in given)
     assert future._waiters == []
     assert future._done_callbacks == []
 
