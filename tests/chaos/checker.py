@@ -57,6 +57,9 @@ class Verdict:
     extra: int = 0
     """Executions beyond the first of each job that does not kill its worker."""
     dead_letters: int = 0
+    """Jobs of which worker after worker died."""
+    unlucky: int = 0
+    """Those among them that kill nobody, and had really been started by three workers that faults killed."""
     forgotten: int = 0
     """Jobs that were accepted, and then forgotten by the server. Not wrong where it may forget."""
     wrong: dict[str, list[str]] = field(default_factory=lambda: {finding: [] for finding in FINDINGS})
@@ -143,7 +146,9 @@ class Judge:
         """Dead letters are those that kill, each after three workers that died with it in hand."""
         self._verdict.dead_letters += bool(story.killed)
         if account.kind != "poison":
-            if story.killed or any(one.outcome == "crashed" for one in story.commits):
+            if self._is_unlucky(account, story):
+                self._verdict.unlucky += 1
+            elif story.killed or any(one.outcome == "crashed" for one in story.commits):
                 self._wrong["condemned"].append(f"{account.name} ({account.kind}), workers {story.killed}")
             return
         started = {one.pid for one in account.executions}
@@ -152,6 +157,10 @@ class Judge:
         unearned = set(story.killed) - started - set(self._accounts.hits)
         if self._durable and (len(story.killed) != MAX_CRASHES or unearned or len(others) > MAX_CRASHES):
             self._wrong["poison"].append(f"{account.name}: ran on {sorted(started)}, blamed for {story.killed}")
+
+    def _is_unlucky(self, account: Account, story: Story) -> bool:
+        started, hits = {one.pid for one in account.executions}, self._accounts.hits
+        return len(story.killed) == MAX_CRASHES and all(pid in started and pid in hits for pid in story.killed)
 
     def _see_its_executions(self, account: Account) -> None:
         ran = account.executions

@@ -18,7 +18,7 @@ def lines(plan: Plan, program: str, faults: dict[str, int], verdict: Verdict, to
     yield f"  server: {program}, appendfsync {plan.fsync}"
     yield "  faults: " + (", ".join(f"{what} {count}" for what, count in sorted(faults.items())) or "none")
     yield f"  executions: {verdict.executions}, of them {verdict.extra} again after a fault ({share:.2f} %)"
-    yield f"  dead letters: {verdict.dead_letters}"
+    yield f"  dead letters: {verdict.dead_letters}, of them {verdict.unlucky} of jobs that faults hit three times"
     if plan.fsync != "always":
         yield f"  accepted and forgotten by the server: {verdict.forgotten}"
     for finding, meaning in FINDINGS.items():

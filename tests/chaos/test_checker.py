@@ -227,6 +227,19 @@ def test_an_innocent_dead_letter_is_condemned() -> None:
     assert tale.found() == {"condemned"}
 
 
+def test_one_that_three_faults_hit_while_it_ran_is_unlucky() -> None:
+    tale = Tale("long", ran_on=(A, B, C))
+    tale.drop("got")
+    tale.ledger["j"] = Story(issued=3, commits=[Commit("crashed")], killed=[A, B, C])
+    tale.read("got", "WorkerLost", None)
+    for at, pid in ((4.2, A), (6.2, B)):
+        tale.hit(at, pid)
+    assert tale.found() == {"condemned"}
+    tale.hit(8.2, C)
+    assert tale.found() == set()
+    assert check(tale.events, tale.ledger, Remains()).unlucky == 1
+
+
 LEFT = [
     ("stranded", Remains(stranded={"entries": 1, "parked jobs": 0})),
     ("keys", Remains(keys=["reply:j"])),
