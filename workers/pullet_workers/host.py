@@ -15,6 +15,7 @@ from ray.util import metrics
 
 from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import Pickled, describe
+from pullet_workers.farewell import drain_at_sigterm
 from pullet_workers.mirror import Mirror, can_export
 from pullet_workers.runner import Runner
 from pullet_workers.runs import Overdue
@@ -54,6 +55,7 @@ class Host:
         self._mirror = Mirror(spec.queue.name, name, self._runner.report, metrics) if can_export() else None
         if self._mirror is not None:
             self._mirror.start()
+        drain_at_sigterm(self.__ray_shutdown__)
         self._runner.start()
 
     async def where(self) -> dict[str, Any]:
