@@ -153,7 +153,7 @@ class Model:
             assert len(cycled.entries) == 1
             suspects = self.scribe.queue.keys.lane("suspect")
             running = sum(lane == suspects for lane, _ in others)
-            assert not before.storm or running < max(1, before.workers // 8)
+            assert not before.storm or running < max(1, before.workers // 4)
         self.check_homes(hand, before, cycled.entries)
         return cycled.entries
 

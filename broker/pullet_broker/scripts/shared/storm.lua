@@ -1,8 +1,9 @@
--- storm: suspects that keep killing their workers are run one after the other, with pauses. Needs key.storm, key.workers.
+-- storm: suspects that keep killing their workers cost a pool a quarter of its time at most. Needs key.storm, key.workers.
 -- It holds "<suspects that killed> <workers before> <ms before which none runs>" and ends ten minutes after the last one.
--- A pause begins when the pool is at strength again, so that however slowly workers start, all of them work on other
--- jobs in between. What takes longer than a minute is a pool that was made smaller.
-local LONGEST, REFILL, QUIET = 10000, 60000, 600000
+-- A quarter of the workers may run one, or be missing because of one. In a pool of less than four one is more than that:
+-- there a pause follows, in which all work on other jobs, in proportion to the time that the dead one's successor took. It
+-- begins when the pool is at strength again. What takes longer than a minute is a pool that was made smaller.
+local LONGEST, REFILL, QUIET, PART = 60000, 60000, 600000, 4
 
 local function storm()
   local killed, size, at = (redis.call('GET', key.storm) or ''):match('^(%d+) (%d+) (%d+)$')
@@ -15,22 +16,25 @@ local function blow()
   redis.call('SET', key.storm, killed + 1 .. ' ' .. size .. ' 0', 'PX', QUIET)
 end
 
--- 1, 2, 4, 8, 10 s.
-local function begin_pause(killed, size)
-  local workers = redis.call('HLEN', key.workers)
-  if workers < size and QUIET - redis.call('PTTL', key.storm) < REFILL then return nil end
-  local at = now() + math.min(LONGEST, 1000 * 2 ^ math.min(killed - 2, 10))
+local function lost_ms() return QUIET - redis.call('PTTL', key.storm) end
+
+local function begin_pause(killed, workers)
+  local at = now() + math.min(LONGEST, math.floor(lost_ms() * math.max(0, PART / math.max(1, workers) - 1)))
   redis.call('SET', key.storm, killed .. ' ' .. workers .. ' ' .. at, 'KEEPTTL')
   return at
 end
 
--- Is it calm, and may one more suspect be taken? In a storm one runs at a time, in a large pool one for every eight workers.
+-- Is it calm, and may one more suspect be taken?
 local function weather()
   local killed, size, at = storm()
   if killed == 0 then return true, true end
-  if at == 0 and killed > 1 then at = begin_pause(killed, size) end -- a single one is no reason to wait
-  local left = at and at - now()
-  if not left or (left > 0 and left <= LONGEST) then return false, false end -- more: the clock was set back
+  local workers = redis.call('HLEN', key.workers)
+  local missing = lost_ms() < REFILL and math.max(0, size - workers) or 0
+  if at == 0 and killed > 1 and missing == 0 then at = begin_pause(killed, workers) end -- a single one is no reason to wait
+  local left = at - now()
+  if left > 0 and left <= LONGEST then return false, false end -- more: the clock was set back
   local running = redis.pcall('XPENDING', key.lane[2], 'workers')
-  return false, not running.err and running[1] < math.max(1, math.floor(redis.call('HLEN', key.workers) / 8))
+  if running.err then return false, false end
+  if killed == 1 then missing = 0 end
+  return false, running[1] + missing < math.max(1, math.floor((workers + missing) / PART))
 end
