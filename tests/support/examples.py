@@ -15,6 +15,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOMS = ("broker", "client", "workers", "console")
 
 GIVEN = """
+import time
 from collections.abc import Iterator
 from typing import Any
 import redis
