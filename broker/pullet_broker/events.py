@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pullet_broker.job import Entry
 from pullet_broker.parts import Parts
@@ -70,12 +70,9 @@ class Ended:
         return (self.ended - self.started) / (self.batch if self.batch > 1 else self.jobs)
 
 
-class Note(NamedTuple):
-    """What a worker notes of an attempt that has ended."""
-
-    ended_us: int
-    run_us: int
-    batch: int = 1
+Note: TypeAlias = tuple[int, float, int]
+"""What a worker notes of an attempt that has ended: when (us, the server's clock), how long it ran (s), how many jobs
+shared the call. A plain tuple, because one is made for every job."""
 
 
 class Noted(Protocol):
@@ -91,49 +88,52 @@ class Noted(Protocol):
 
 def tell(outcomes: Sequence[Noted]) -> str:
     """The lines for the outcomes of one call; nothing where nobody watches."""
+    if not outcomes or (outcomes[0].event is None and outcomes[-1].event is None):
+        return ""
     lines: list[str] = []
     place, count = 0, len(outcomes)
     while place < count:
-        row = _row(outcomes, place)
-        lines.append(_line(outcomes[place : place + row]))
-        place += row
-    return "\n".join(lines) if any(outcome.event for outcome in outcomes) else ""
+        end, run_s = _row(outcomes, place)
+        lines.append(_line(outcomes[place], outcomes[end - 1].event, end - place, run_s))
+        place = end
+    return "\n".join(lines)
 
 
-def _row(outcomes: Sequence[Noted], first: int) -> int:
-    """How many attempts from here on are told together."""
+def _row(outcomes: Sequence[Noted], first: int) -> tuple[int, float]:
+    """Where the attempts end that are told together with this one, and how long all of them ran."""
     start = outcomes[first]
     entry, last = start.entry, start.event
-    if last is None or not _went_well(start.reply):
-        return 1
-    begun_us, row = last.ended_us - last.run_us, 1
-    for outcome in outcomes[first + 1 :]:
+    if last is None:
+        return first + 1, 0.0
+    ended_us, run_s, batch = last
+    if not _went_well(start.reply):
+        return first + 1, run_s
+    method, client, latest_us = entry.method, entry.client, ended_us - run_s * 1e6 + ROW_US
+    for end in range(first + 1, len(outcomes)):
+        outcome = outcomes[end]
         note, other = outcome.event, outcome.entry
-        if note is None or other.method != entry.method or other.client != entry.client:
-            break
-        gap_us = 0 if note.batch > 1 else note.ended_us - note.run_us - last.ended_us
-        if note.batch != last.batch or gap_us > GAP_US or note.ended_us - begun_us > ROW_US:
-            break
-        if not _went_well(outcome.reply):
-            break
-        last, row = note, row + 1
-    return row
+        if note is None or note[2] != batch or note[0] > latest_us or other.method != method or other.client != client:
+            return end, run_s
+        if (batch == 1 and note[0] - note[1] * 1e6 - ended_us > GAP_US) or not _went_well(outcome.reply):
+            return end, run_s
+        ended_us = note[0]
+        run_s += note[1]
+    return len(outcomes), run_s
 
 
 def _went_well(reply: bytes | Parts) -> bool:
     return isinstance(reply, bytes) and reply.startswith(b"ok 1 ")
 
 
-def _line(row: Sequence[Noted]) -> str:
-    first, last = row[0], row[-1].event
+def _line(first: Noted, last: Note | None, jobs: int, run_s: float) -> str:
+    """`last` is the note of the last one."""
     if last is None:
         return "1"
-    entry = first.entry
-    start = first.reply if isinstance(first.reply, bytes) else bytes(first.reply[0])
+    entry, reply = first.entry, first.reply
+    start = reply if isinstance(reply, bytes) else bytes(reply[0])
     head = start[: max(0, start.find(b"\n", 0, HEAD_LIMIT))].decode().rpartition(" ")[0]
-    run_us = sum(outcome.event.run_us for outcome in row if outcome.event)
     who = f"{entry.id} {_plain(entry.job)} {_plain(entry.client)} {_plain(entry.method)}"
-    return f"{len(row)} {head} {run_us} {last.ended_us} {last.batch} {who}"
+    return f"{jobs} {head} {int(run_s * 1e6)} {last[0]} {last[2]} {who}"
 
 
 def watch_until(queue: Queue, until_ms: int) -> tuple[Arg, ...]:

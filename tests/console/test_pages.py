@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,20 +128,36 @@ def test_jobs_are_shown_page_after_page(
         future.cancel()
 
 
+class Tap:
+    """Yields an item whenever the test lets it."""
+
+    def __init__(self) -> None:
+        self.go = threading.Semaphore(0)
+
+    def drip(self, items: int) -> Iterator[str]:
+        for i in range(items):
+            assert self.go.acquire(timeout=60)
+            yield f"item {i}"
+
+
 def test_a_job_shows_its_items_as_they_come_and_its_end(
-    browser: Any, shown: Dashboard, quick: Queue, address: Address, client: Client[Kit]
+    browser: Any, shown: Dashboard, quick: Queue, address: Address
 ) -> None:
-    with running(quick, address):
-        stream = client.options(keep=60).stream(Kit.count, 40, 0.1)
-        assert next(iter(stream)) == 0
+    tap = Tap()
+    with running(quick, address, lambda: tap), calling(quick, address, Tap) as client:
+        stream = client.options(keep=60).stream(Tap.drip, 3)
+        client.flush()
         with open_page(browser, f"{shown.url}/#/{quick.name}/job/{stream.job_id}") as page:
-            until(page, "document.querySelectorAll('.parts li').length >= 2")
-            assert page.locator(".chip").first.inner_text() == "running"
-            seen = page.locator(".parts li").count()
-            until(page, f"document.querySelectorAll('.parts li').length > {seen}")
-            until(page, "document.querySelector('.chip').textContent === 'done'")
+            until(page, "document.querySelector('.chip')?.textContent === 'running'")
+            for seen in (1, 2):
+                tap.go.release()
+                until(page, f"document.querySelectorAll('.parts li').length === {seen}")
+            assert "item 1" in page.locator(".parts").inner_text()
             assert "client.job(" in page.locator('pre[aria-label="From Python"]').inner_text()
             assert "redis-cli -u" in page.locator('pre[aria-label="From redis-cli"]').inner_text()
+            tap.go.release()
+            until(page, "document.querySelector('.chip').textContent === 'done'")
+        assert list(stream) == ["item 0", "item 1", "item 2"]
 
 
 def test_a_dead_letter_is_retried_by_clicks(
@@ -185,10 +202,8 @@ def test_a_killed_worker_is_seen_and_its_job_comes_back(
         process.wait()
         with running(quick, address, name="rescuer"):
             assert future.result(30) == 0.6
-            until(page, "document.querySelector('canvas.timeline')?.dataset.rows?.includes('rescuer')")
-            rows = page.locator("canvas.timeline").get_attribute("data-rows").split()
-            assert {"victim", "rescuer"} <= set(rows)
-            assert page.locator("canvas.timeline").get_attribute("data-lost") == "1"
+            line = "document.querySelector('canvas.timeline')?.dataset"
+            until(page, f"{line}?.rows?.includes('victim') && {line}.rows.includes('rescuer') && {line}.lost === '1'")
 
 
 def test_workers_and_callers_are_listed(

@@ -9,7 +9,7 @@ import pytest
 
 import pullet
 from pullet_broker.address import Address
-from pullet_broker.events import WATCH_MS, Ended, Note, events_after, read_events, watch_until
+from pullet_broker.events import WATCH_MS, Ended, events_after, read_events, watch_until
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
@@ -123,7 +123,7 @@ def test_an_outcome_that_came_too_late_is_not_told(scribe: Scribe) -> None:
     scribe.caller().submit(a_job(), a_job())
     lost, kept = late.take(1)[0], late.take(1)[0]
     scribe.link.execute("XACK", scribe.key("jobs"), "workers", lost.id)
-    told = [replace(outcome(one), event=Note(1_000_000 + i, 7)) for i, one in enumerate((lost, kept))]
+    told = [replace(outcome(one), event=(1_000_000 + i, 7e-6, 1)) for i, one in enumerate((lost, kept))]
     assert late.cycle(*told).fenced == [0]
     (one,) = heard(scribe.link, scribe.queue)
     assert one.jobs == 1, "two were told together, one of which came too late"

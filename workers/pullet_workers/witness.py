@@ -35,4 +35,4 @@ class Witness:
         offset_us = self._offset_us
         if offset_us is None:
             return None
-        return Note(offset_us + time.perf_counter_ns() // 1000, int(done.run_s * 1e6), batch)
+        return offset_us + time.perf_counter_ns() // 1000, done.run_s, batch

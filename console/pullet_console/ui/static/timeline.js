@@ -135,14 +135,19 @@ export class Timeline {
 
   drawRow(g, row, y) {
     const from = this.until - this.span;
+    const [birth, end] = this.life(row);
+    const [left, right] = [Math.max(this.left, this.x(birth)), Math.min(this.right, this.x(end))];
     g.fillStyle = this.colour("--sunk");
-    g.fillRect(this.left, y, this.right - this.left, ROW);
+    g.fillRect(left, y, Math.max(0, right - left), ROW);
     g.save();
     g.beginPath();
     g.rect(this.left, y, this.right - this.left, ROW);
     g.clip();
     g.fillStyle = this.colour("--waits");
-    for (const at of this.waits) g.fillRect(this.x(at - 1) - 0.5, y, this.x(at) - this.x(at - 1) + 1, ROW);
+    for (const at of this.waits) {
+      const [begin, stop] = [Math.max(left, this.x(at - 1) - 0.5), Math.min(right, this.x(at) + 0.5)];
+      if (stop > begin) g.fillRect(begin, y, stop - begin, ROW);
+    }
     const bars = this.store.bars.filter((bar) => bar.row === row && bar.end > from && bar.start < this.until);
     const running = (this.store.message?.queue?.running ?? [])
       .filter(([name]) => name === row)
@@ -164,6 +169,14 @@ export class Timeline {
     g.fillText(`${Math.round(share * 100)} %`, this.right + 46, y + ROW / 2 + 1);
     g.textAlign = "left";
     return share;
+  }
+
+  // From when until when there was such a worker: before and after, nobody was idle.
+  life(row) {
+    const bars = this.store.bars.filter((bar) => bar.row === row);
+    const alive = (this.store.message?.queue?.workers ?? []).filter((worker) => worker.name === row);
+    const births = [...alive.map((worker) => worker.since), ...bars.map((bar) => bar.start)];
+    return [Math.min(...births, this.until), alive.length ? this.until : Math.max(...bars.map((bar) => bar.end), 0)];
   }
 
   drawBar(g, bar, y, height) {
