@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.examples import GIVEN, PAGES, ROOT, UNLESS_DEFINED, documented, fenced, is_python
 
-RUN_ELSEWHERE = {"docs/inspect.md": "tests/protocol/test_inspect_page.py"}
+RUN_ELSEWHERE = {
+    "docs/inspect.md": "tests/protocol/test_inspect_page.py",
+    "docs/command-line.md": "tests/console/test_command_line_page.py",
+}
 """Pages whose commands are run, and by which test."""
 LOOSE = {"empty-body", "no-untyped-def", "no-redef"}
 """What examples may do: leave bodies and the type of `self` out, define a class again. Told apart by their codes, not

@@ -85,7 +85,8 @@ def _connect(queue: str, address: Any, options: tuple[str, ...]) -> Client[Any]:
         warnings.simplefilter("ignore")  # what is to be said of the server, `pullet doctor` says
         client: Client[Any] = pullet.connect(None, address, queue=queue)
     try:
-        return client.options(**{"keep": True, **dict(read_pair(text) for text in options)})
+        given: dict[str, Any] = {"keep": True, **dict(read_pair(text) for text in options)}
+        return client.options(**given)
     except (TypeError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--option") from None
 
