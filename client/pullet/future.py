@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from pullet import bridge
+from pullet.condition import Condition
 from pullet.html import seconds, table
 from pullet.travelling import pickled
 from pullet.waiting import PATIENCE_S, Waiters, time_left
@@ -29,6 +30,23 @@ class Future(concurrent.futures.Future[R]):
     that is here, else to a future in the other process that gets the same outcome.
     """
 
+    accepted = False
+    """Redis has stored the job. See also `Client.flush`."""
+    attempts = 0
+    """Which attempt brought the outcome; 0 until there is one."""
+    worker: str | None = None
+    """The consumer name of the worker that brought the outcome."""
+    run_s: float | None = None
+    """Seconds that the engine's method ran, in the attempt that brought the outcome."""
+    wait_s: float | None = None
+    """All other seconds from `submit` to the outcome: waiting, travelling, earlier attempts. None in a process that did
+    not submit the job."""
+    progress: Progress | None = None
+    """What the engine said last of how far it is: see `RunningJob.report`."""
+    build: Callable[[Any], Any] | None = None
+    """Makes the value what the method's return annotation says, from the plain data that came."""
+    since: float | None = None
+    """When it was submitted, on the monotonic clock; None where that was elsewhere."""
     _on_progress: tuple[Callable[[Progress], object], ...] = ()
     _reported = (0, 0)  # attempt and number of the last report
 
@@ -36,29 +54,17 @@ class Future(concurrent.futures.Future[R]):
         self, job_id: str, ask_to_cancel: Callable[..., object], share: Callable[[str], Any] | None = None
     ) -> None:
         """`ask_to_cancel` is called with the job's id, and with True beside it to stop it at any price."""
-        super().__init__()
+        # Not super().__init__(): the condition that it makes costs more than all the rest of a submit. A test compares.
+        self._condition: Any = Condition()
+        self._state = concurrent.futures._base.PENDING
+        self._result: R | None = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = Waiters()
+        self._done_callbacks: list[Callable[..., object]] = []
         self.job_id = job_id
-        self.accepted = False
-        """Redis has stored the job. See also `Client.flush`."""
-        self.attempts = 0
-        """Which attempt brought the outcome; 0 until there is one."""
-        self.worker: str | None = None
-        """The consumer name of the worker that brought the outcome."""
-        self.run_s: float | None = None
-        """Seconds that the engine's method ran, in the attempt that brought the outcome."""
-        self.wait_s: float | None = None
-        """All other seconds from `submit` to the outcome: waiting, travelling, earlier attempts. None in a process
-        that did not submit the job."""
-        self.progress: Progress | None = None
-        """What the engine said last of how far it is: see `RunningJob.report`."""
         self._ask_to_cancel = ask_to_cancel
         self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
-        self._waiters: list[Any] = Waiters()
         self._share = share
-        self.build: Callable[[Any], Any] | None = None
-        """Makes the value what the method's return annotation says, from the plain data that came."""
-        self.since: float | None = None
-        """When it was submitted, on the monotonic clock; None where that was elsewhere."""
 
     def result(self, timeout: float | None = None) -> R:
         """The value, or raises what went wrong; `TimeoutError` after `timeout` seconds.

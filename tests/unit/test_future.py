@@ -36,6 +36,15 @@ def test_it_is_a_future_of_the_standard_library() -> None:
     assert isinstance(first.exception(0), ValueError)
 
 
+def test_it_has_whatever_python_gives_its_own_futures() -> None:
+    plain, one = vars(concurrent.futures.Future()), vars(future())
+    assert set(plain) <= set(one)
+    for name in set(plain) - {"_condition"}:
+        assert one[name] == plain[name], name
+    wanted = {"acquire", "release", "wait", "notify_all", "__enter__", "__exit__"}
+    assert wanted <= set(dir(one["_condition"]))
+
+
 def test_result_with_a_timeout_only_stops_waiting() -> None:
     asked: list[str] = []
     one = future(asked=asked)

@@ -74,13 +74,16 @@ end
 local beats, missed, dead = hash(key.beats), hash(key.missed), {}
 -- One that was reaped and not forgotten: its reaper died between the two.
 for consumer in pairs(beats) do registered[consumer] = registered[consumer] or 2 end
+local looks = {}
 for consumer, limit in pairs(registered) do
   local beat = beats[consumer] or '-'
   local count, seen = (missed[consumer] or ''):match('^(%d+) (.*)$')
   count = seen == beat and tonumber(count) + 1 or 0
-  redis.call('HSET', key.missed, consumer, count .. ' ' .. beat)
+  looks[#looks + 1] = consumer
+  looks[#looks + 1] = count .. ' ' .. beat
   if count >= limit then dead[#dead + 1] = consumer end
 end
+for i = 1, #looks, 1000 do redis.call('HSET', key.missed, unpack(looks, i, math.min(i + 999, #looks))) end
 for consumer in pairs(missed) do
   if not registered[consumer] then redis.call('HDEL', key.missed, consumer) end
 end
