@@ -99,7 +99,7 @@ def test_a_connection_that_ends_at_any_of_its_commands_costs_nothing(
             break
     else:
         pytest.fail("the story has more commands than are tried")
-    assert nth > 3, "the story has commands of this kind"
+    assert nth > 1, "the story has commands of this kind; how many the courier has is a matter of time"
 
 
 ORPHANS = 120
