@@ -7,7 +7,7 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compose-test check chaos chaos-mutants bench bench-peers bench-cluster thread clean
+.PHONY: help demo test compose-test check chaos chaos-mutants bench bench-peers bench-cluster bench-payload dist audit thread clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -54,9 +54,21 @@ bench-cluster: ## kill, hang and drain workers and nodes of a Ray cluster, and m
 	@$(ENVIRONMENT) dev
 	@$(BIN)/python -m benchmarks.cluster $(ARGS)
 
+bench-payload: ## measure a 16 MiB array there and back beside pickle, and compression (a minute)
+	@$(ENVIRONMENT) dev
+	@$(BIN)/python -m benchmarks.payload $(ARGS)
+
 thread: ## run examples/work_stealing.py: fast and slow engines share one queue
 	@$(ENVIRONMENT) demo
 	@$(BIN)/python examples/work_stealing.py $(ARGS)
+
+dist: ## build wheel and sdist, install each into an empty environment, and run jobs there
+	@$(ENVIRONMENT) dev
+	@tools/dist
+
+audit: ## look for known weaknesses and licences in all that pullet installs
+	@$(ENVIRONMENT) dev
+	@tools/audit
 
 clean: ## remove the environment, caches and build results
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

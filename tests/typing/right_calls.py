@@ -85,7 +85,16 @@ async def async_streams(client: pullet.Client[Chess]) -> None:
 
 async def awaiting(client: pullet.Client[Chess]) -> None:
     assert_type(await client.submit(Chess.eval, "fen"), int)
+    assert_type(await client.submit(Chess.ponder, "fen"), str)
+    assert_type(await client.submit(Chess.score, "fen"), float)
+    assert_type([thought async for thought in client.stream(Chess.thoughts, "fen")], list[float])
+    assert_type([score async for score in client.map(Chess.eval, ["a"])], list[int])
+    assert_type(await asyncio.create_task(waited(client)), int)
     assert_type(await asyncio.gather(client.submit(Chess.eval, "a"), client.submit(Chess.eval, "b")), tuple[int, int])
+
+
+async def waited(client: pullet.Client[Chess]) -> int:
+    return await asyncio.wait_for(client.submit(Chess.eval, "fen"), timeout=1)
 
 
 def executing(client: pullet.Client[Chess]) -> None:
@@ -137,6 +146,7 @@ def told(client: pullet.Client[Telling]) -> None:
 
 def connecting() -> None:
     assert_type(pullet.connect(Chess, "redis://host/0"), pullet.Client[Chess])
+    assert_type(pullet.connect(Chess, codec="pickle"), pullet.Client[Chess])
     assert_type(pullet.connect(Chess, defaults={"expires": 60, "when_full": "wait"}), pullet.Client[Chess])
 
 
