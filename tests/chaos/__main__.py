@@ -26,6 +26,7 @@ from tests.chaos.plan import DECK, Plan
     "--only", "kinds", multiple=True, type=click.Choice(list(DECK)), help="Only these faults; may be repeated."
 )
 @click.option("--poison", type=int, help="Jobs that kill their worker. [default: 0.05 %]")
+@click.option("--long", type=int, help="Jobs that take longer than a lease. [default: 0.12 %]")
 @click.option("--workers", default=4, show_default=True)
 @click.option("--drain", "drain_s", default=120.0, show_default=True, help="Seconds in which all must end.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where histories and data are kept. [default: nowhere]")

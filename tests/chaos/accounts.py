@@ -72,6 +72,8 @@ def keep_accounts(events: list[Event]) -> Accounts:
         elif event.what == "accepted":
             for job in event["ids"]:
                 found.jobs[job].accepted = True
+        elif event.about.get("outcome") == "CancelledError":
+            continue  # nobody cancels a job here: its caller has given up and gone
         elif event.what == "got":
             found.jobs[event["id"]].read.append((event["outcome"], event["value"]))
         elif event.what in ("found", "again"):

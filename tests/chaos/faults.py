@@ -171,6 +171,16 @@ class Faults:
         self._over.wait(2 + 2 * act.length)
         return _all(held, Pipe.release)
 
+    def _sever(self, act: Act) -> bool:
+        """Who was cut off has connected again and sent it again when it arrives."""
+        severed = self._some(act)
+        for pipe in severed:
+            pipe.flowing.clear()
+        self._over.wait(0.3)
+        _all(severed, Pipe.sever)
+        self._over.wait(0.5 + 2 * act.length)
+        return _all(severed, Pipe.release)
+
     # -- parts of them
 
     def _worker(self, act: Act) -> int | None:
@@ -236,5 +246,6 @@ ACTS: dict[str, Callable[[Faults, Act], bool]] = {
     "lose replies": Faults._lose_replies,
     "slow connections": Faults._slow_down,
     "deliver late what the dead had sent": Faults._deliver_late,
+    "deliver late what was cut off": Faults._sever,
     "step the clock": Faults._step_clock,
 }

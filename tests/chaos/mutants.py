@@ -43,9 +43,9 @@ class Mutant:
         path.write_text(text)
 
 
-def _with_faults(*faults: str) -> tuple[str, ...]:
+def _with_faults(*faults: str, long: int = 0) -> tuple[str, ...]:
     only = [word for fault in faults for word in ("--only", fault)]
-    return "--jobs", "600", "--seconds", "16", "--faults", "16", "--poison", "0", *only
+    return "--jobs", "1500", "--seconds", "24", "--faults", "24", "--poison", "0", "--long", str(long), *only
 
 
 MUTANTS = (
@@ -59,7 +59,7 @@ MUTANTS = (
             ),
         ),
         ("doubled",),
-        _with_faults("lose replies", "deliver late what the dead had sent", "stop a worker and kill the controller"),
+        _with_faults("deliver late what was cut off", "stop a worker and kill the controller", long=8),
     ),
     Mutant(
         "pending entries not compared after a reconnect",
@@ -77,19 +77,20 @@ MUTANTS = (
         "submit without the sequence check",
         "broker/pullet_broker/scripts/submit.lua",
         (
+            ("if link < known_link then return {'STALE', mark, 0, 0, 0} end\n", ""),
             ("if first > mark + 1 then return leave('GAP') end\n", ""),
             ("  if number > mark then\n", "  if true then\n"),
             ("    mark = number\n", "    mark = math.max(mark, number)\n"),
         ),
         ("doubled",),
-        _with_faults("lose replies", "cut connections"),
+        _with_faults("deliver late what was cut off"),
     ),
     Mutant(
         "suspects not alone",
         "broker/pullet_broker/scripts/reap.lua",
         (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
         ("condemned",),
-        ("--jobs", "600", "--seconds", "6", "--faults", "0", "--poison", "5"),
+        ("--jobs", "1500", "--seconds", "3", "--faults", "0", "--poison", "10"),
     ),
 )
 
@@ -119,7 +120,7 @@ def _play(mutant: Mutant | None, arguments: tuple[str, ...], seed: int) -> dict[
         if mutant is not None:
             mutant.apply(root)
         path = os.pathsep.join(str(root / room) for room in ROOMS)
-        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "30", *arguments]
+        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "60", *arguments]
         environment = {**os.environ, "PYTHONPATH": path}
         run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if run.returncode not in (0, 1) or not run.stdout.rstrip().endswith(("right", "WRONG")):

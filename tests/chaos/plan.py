@@ -21,6 +21,7 @@ DECK = {
     "lose replies": 6,
     "slow connections": 3,
     "deliver late what the dead had sent": 4,
+    "deliver late what was cut off": 5,
     "step the clock": 3,
 }
 """The faults, and how often each comes in one round of the deck."""
@@ -73,6 +74,8 @@ class Plan:
     """The faults that may come."""
     poison: int | None = None
     """How many jobs kill their worker; None: the usual share."""
+    long: int | None = None
+    """How many take longer than a lease; None: the usual share."""
     fsync: str = "always"
     drain_s: float = 120.0
     """How long everything may take to end after the last fault."""
@@ -102,8 +105,8 @@ class Plan:
     def tasks(self) -> list[Task]:
         draw = random.Random(f"tasks {self.seed}")
         shares = {kind: max(1, round(share * self.jobs)) for kind, share in RARE.items()}
-        if self.poison is not None:
-            shares["poison"] = self.poison
+        asked = {"poison": self.poison, "long": self.long}
+        shares |= {kind: some for kind, some in asked.items() if some is not None}
         rare = [kind for kind, some in shares.items() for _ in range(some)]
         kinds = dict(zip(draw.sample(range(self.jobs), len(rare)), rare, strict=True))
         return [_task(number, kinds.get(number, "tiny"), draw) for number in range(self.jobs)]

@@ -78,6 +78,13 @@ def test_an_outcome_that_its_caller_never_hears_of_hangs() -> None:
     assert tale.found() == {"hung"}
 
 
+def test_a_caller_that_gave_up_has_not_heard_of_it() -> None:
+    tale = Tale()
+    tale.drop("got")
+    tale.read("got", "CancelledError", None)
+    assert tale.found() == {"hung"}
+
+
 def test_the_successor_of_a_caller_that_was_killed_may_hear_of_it_instead() -> None:
     tale = Tale()
     tale.drop("got")

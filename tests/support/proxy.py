@@ -134,6 +134,10 @@ class Pipe:
         _reset(self._near)
         _reset(self._far)
 
+    def sever(self) -> None:
+        """The client's end is cut; what it had sent still arrives."""
+        _reset(self._near)
+
     def release(self) -> None:
         """What was held arrives after all."""
         self.flowing.set()
