@@ -21,14 +21,14 @@ from tests.chaos.plan import DECK, Plan
 @click.option("--server", type=click.Choice(["valkey", "redis"]), default="valkey", show_default=True)
 @click.option("--fsync", type=click.Choice(["always", "everysec"]), default="always", show_default=True)
 @click.option("--seconds", type=float, help="How long faults come. [default: 100 for 10,000 jobs, 460 for 100,000]")
-@click.option("--faults", type=int, help="How many. [default: 0.8 a second]")
+@click.option("--faults", type=int, help="How many. [default: 1 a second]")
 @click.option(
     "--only", "kinds", multiple=True, type=click.Choice(list(DECK)), help="Only these faults; may be repeated."
 )
 @click.option("--poison", type=int, help="Jobs that kill their worker. [default: 0.05 %]")
 @click.option("--long", type=int, help="Jobs that take longer than a lease. [default: 0.12 %]")
 @click.option("--workers", default=4, show_default=True)
-@click.option("--drain", "drain_s", default=120.0, show_default=True, help="Seconds in which all must end.")
+@click.option("--drain", "drain_s", default=300.0, show_default=True, help="Seconds in which all must end.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where histories and data are kept. [default: nowhere]")
 def main(
     jobs: int,
@@ -46,7 +46,7 @@ def main(
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
         jobs=jobs,
         seconds=seconds,
-        faults=round(0.8 * seconds) if faults is None else faults,
+        faults=round(seconds) if faults is None else faults,
         kinds=kinds or tuple(DECK),
         **more,  # type: ignore[arg-type]
     )

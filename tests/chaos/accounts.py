@@ -10,6 +10,8 @@ from tests.chaos.history import Event, of_kind
 Read = tuple[str, "str | None"]
 """How a job ended for who waited, and the token of the execution that the value is from."""
 
+GAVE_UP = ("CancelledError", "ClientClosed", "TimeoutError")
+"""Outcomes of a caller that has waited for too long: nobody cancels a job here."""
 SLACK_S = 0.5
 """A hit is noted before it is dealt, and a job may begin between the two."""
 WOKEN_S = 2.0
@@ -43,7 +45,9 @@ class Accounts:
     strangers: list[str] = field(default_factory=list)
     """Names that ran and that nobody submitted."""
     hits: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """When each process was killed, told to end, or stopped for longer than its lease; or killed itself."""
+    """When each process was killed, told to end, or stopped for longer than its lease."""
+    poisoned: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When each worker was killed by a job of its own."""
     woken: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     """When each of those that were stopped went on: with what it had in hand, though it had counted as dead."""
     server_kills: list[float] = field(default_factory=list)
@@ -51,8 +55,10 @@ class Accounts:
     def explain(self, before: Execution, after: Execution) -> bool:
         """A fault made a job of the one worker run on the other."""
         since, until = before.began_at - SLACK_S, after.began_at
-        was_hit = any(since <= at <= until for at in self.hits.get(before.pid, ()))
-        return was_hit or any(until - WOKEN_S <= at <= until for at in self.woken.get(after.pid, ()))
+        ends = [*self.hits.get(before.pid, ()), *self.poisoned.get(before.pid, ())]
+        return any(since <= at <= until for at in ends) or any(
+            until - WOKEN_S <= at <= until for at in self.woken.get(after.pid, ())
+        )
 
     def server_died(self, since: float, until: float) -> bool:
         return any(since - SLACK_S <= at <= until for at in self.server_kills)
@@ -72,8 +78,8 @@ def keep_accounts(events: list[Event]) -> Accounts:
         elif event.what == "accepted":
             for job in event["ids"]:
                 found.jobs[job].accepted = True
-        elif event.about.get("outcome") == "CancelledError":
-            continue  # nobody cancels a job here: its caller has given up and gone
+        elif event.about.get("outcome") in GAVE_UP:
+            continue
         elif event.what == "got":
             found.jobs[event["id"]].read.append((event["outcome"], event["value"]))
         elif event.what in ("found", "again"):
@@ -89,4 +95,4 @@ def _begin(found: Accounts, event: Event, account: Account | None) -> None:
         return
     account.executions.append(Execution(event["token"], event.pid, event.at))
     if account.kind == "poison":
-        found.hits[event.pid].append(event.at)
+        found.poisoned[event.pid].append(event.at)

@@ -154,7 +154,7 @@ class Judge:
         started = {one.pid for one in account.executions}
         others = started.difference(story.killed)
         # it counts as well when a fault kills a worker that has it in hand, and does not when that was told to leave
-        unearned = set(story.killed) - started - set(self._accounts.hits)
+        unearned = set(story.killed) - started - set(self._accounts.hits) - set(self._accounts.poisoned)
         if self._durable and (len(story.killed) != MAX_CRASHES or unearned or len(others) > MAX_CRASHES):
             self._wrong["poison"].append(f"{account.name}: ran on {sorted(started)}, blamed for {story.killed}")
 

@@ -90,7 +90,7 @@ MUTANTS = (
         "broker/pullet_broker/scripts/reap.lua",
         (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
         ("condemned",),
-        ("--jobs", "1500", "--seconds", "3", "--faults", "0", "--poison", "10"),
+        ("--jobs", "1500", "--seconds", "3", "--faults", "0", "--poison", "5"),
     ),
 )
 
@@ -120,7 +120,7 @@ def _play(mutant: Mutant | None, arguments: tuple[str, ...], seed: int) -> dict[
         if mutant is not None:
             mutant.apply(root)
         path = os.pathsep.join(str(root / room) for room in ROOMS)
-        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "60", *arguments]
+        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "90", *arguments]
         environment = {**os.environ, "PYTHONPATH": path}
         run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if run.returncode not in (0, 1) or not run.stdout.rstrip().endswith(("right", "WRONG")):

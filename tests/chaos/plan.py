@@ -69,7 +69,7 @@ class Plan:
     callers: int = 4
     workers: int = 4
     seconds: float = 100.0
-    faults: int = 80
+    faults: int = 100
     kinds: tuple[str, ...] = tuple(DECK)
     """The faults that may come."""
     poison: int | None = None
@@ -77,7 +77,7 @@ class Plan:
     long: int | None = None
     """How many take longer than a lease; None: the usual share."""
     fsync: str = "always"
-    drain_s: float = 120.0
+    drain_s: float = 300.0
     """How long everything may take to end after the last fault."""
 
     def acts(self) -> list[Act]:

@@ -234,6 +234,19 @@ def test_an_innocent_dead_letter_is_condemned() -> None:
     assert tale.found() == {"condemned"}
 
 
+def test_a_neighbour_of_poison_is_condemned_also_when_it_had_run_each_time() -> None:
+    tale = Tale(ran_on=(A, B, C))
+    tale.drop("got")
+    tale.note(1, "submit", name="1.0", id="p", kind="poison")
+    tale.ledger["j"] = Story(issued=3, commits=[Commit("crashed")], killed=[A, B, C])
+    tale.ledger["p"] = Story(issued=3, commits=[Commit("crashed")], killed=[A, B, C])
+    for n, pid in enumerate((A, B, C)):
+        tale.events.append(Event(3.5 + 2 * n, pid, "begin", {"name": "1.0", "token": f"p{n}"}))
+    tale.read("got", "WorkerLost", None)
+    tale.note(1, "got", id="p", outcome="WorkerLost", value=None)
+    assert tale.found() == {"condemned"}
+
+
 def test_one_that_three_faults_hit_while_it_ran_is_unlucky() -> None:
     tale = Tale("long", ran_on=(A, B, C))
     tale.drop("got")

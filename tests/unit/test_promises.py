@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "promises.md").read_text()
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = re.findall(r"`((?:client|protocol|unit|workers|ray)/test_\w+)(?:::(test_\w+))?`", PAGE)
+    named = re.findall(r"`((?:chaos|client|protocol|unit|workers|ray)/test_\w+)(?:::(test_\w+))?`", PAGE)
     assert len(named) > 40
     for file, test in named:
         source = ROOT / "tests" / f"{file}.py"
