@@ -85,7 +85,7 @@ def life(queue: Queue, address: Address) -> Iterator[Life]:
         assert dead.exception(10)
         held = client.submit("hold", 3)
         assert kit.started.wait(10)
-        waiting = [client.submit("echo", i, "depth") for i in range(3)]
+        waiting = [client.submit("fail_first", "depth", 0) for _ in range(3)]
         delayed = client.options(delay=3600).submit("echo", "later")
         assert client.flush(10)
         yield Life(queue, client, kit, held.job_id, waiting[0].job_id, delayed.job_id, dead.job_id, done.job_id)

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 GROUPS = (
     Column("COUNT", right=True),
-    Column("METHOD", most=24),
-    Column("ERROR", most=40),
-    Column("SAID", rank=2, most=60),
-    Column("LAST", rank=1, right=True),
-    Column("LATEST JOB", rank=3, most=40),
+    Column("METHOD", rank=1, most=24),
+    Column("ERROR", most=32),
+    Column("SAID", rank=3, most=60),
+    Column("LAST", rank=2, right=True),
+    Column("LATEST JOB", rank=4, most=40),
 )
 LETTERS = (
     Column("JOB", most=40),
-    Column("METHOD", most=24),
-    Column("ERROR", rank=1, most=40),
-    Column("SAID", rank=4, most=60),
-    Column("DIED", rank=2, right=True),
-    Column("TRIES", rank=3, right=True),
-    Column("WORKER", rank=5, most=40),
+    Column("METHOD", rank=1, most=24),
+    Column("ERROR", rank=2, most=40),
+    Column("SAID", rank=5, most=60),
+    Column("DIED", rank=3, right=True),
+    Column("TRIES", rank=4, right=True),
+    Column("WORKER", rank=6, most=40),
 )
 
 method_option = click.option("--method", default="", help="Only calls of this method.")

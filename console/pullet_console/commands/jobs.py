@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("JOB", most=40),
-    Column("STATE", rank=1),
-    Column("METHOD", most=24),
-    Column("ARGUMENTS", rank=4, most=40),
-    Column("WHEN", rank=2, right=True),
-    Column("WORKER", rank=3, most=40),
-    Column("LANE", rank=5, most=20),
-    Column("TRY", rank=5, right=True),
+    Column("STATE", rank=2),
+    Column("METHOD", rank=1, most=24),
+    Column("ARGUMENTS", rank=5, most=40),
+    Column("WHEN", rank=3, right=True),
+    Column("WORKER", rank=4, most=40),
+    Column("LANE", rank=6, most=20),
+    Column("TRY", rank=6, right=True),
 )
 
 

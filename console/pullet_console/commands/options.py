@@ -98,12 +98,17 @@ def confirm(what: str, yes: bool) -> None:
     """Ask before something is gone: the question says how much. Without a terminal nobody can be asked."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not is_terminal():
         raise Refusal(f"{what}? Nobody can be asked here", f"{_typed()} --yes", USAGE)
     from pullet_console.inert import inert
 
     if not click.confirm(inert(f"{what}?", 500)):
         raise click.Abort
+
+
+def is_terminal() -> bool:
+    """Is somebody there to answer?"""
+    return sys.stdin.isatty()
 
 
 def _typed() -> str:

@@ -61,7 +61,7 @@ def submit(  # click gives one argument for each option
         if stream:
             _stream(client, method, given, named, queue)
             return
-        future = client.submit(method, *given, **named)
+        future = _submit(client, method, given, named)
         if wait:
             from pullet_console.outcomes import print_outcome
 
@@ -89,6 +89,19 @@ def _connect(queue: str, address: Any, options: tuple[str, ...]) -> Client[Any]:
         return client.options(**given)
     except (TypeError, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--option") from None
+
+
+def _submit(client: Client[Any], method: str, args: list[Any], named: dict[str, Any]) -> Future[Any]:
+    from pullet import PulletError
+
+    try:
+        return client.submit(method, *args, **named)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, PulletError):
+            raise
+        raise click.BadParameter(
+            f"{error}; is the value of an option of another kind?", param_hint="--option"
+        ) from None
 
 
 def _await_stored(client: Client[Any], future: Future[Any]) -> None:

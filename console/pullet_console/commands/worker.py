@@ -39,6 +39,7 @@ workers_option = click.option(
 @click.option("--num-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of each.")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Jobs that one runs at once.")
 @click.option("--drain-timeout", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Seconds.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stderr.")
 def worker(  # click gives one argument for each option
     engine: str,
     workers: str | int | None,
@@ -48,6 +49,7 @@ def worker(  # click gives one argument for each option
     num_gpus: float,
     concurrency: int | None,
     drain_timeout: float,
+    log_format: str,
 ) -> None:
     """Keep a pool of workers for MODULE:ENGINE until it is stopped; then let them finish their jobs.
 
@@ -60,7 +62,9 @@ def worker(  # click gives one argument for each option
     need_ray()
     from pullet_console.commands.workers import read_scale
     from pullet_console.keeping import keep_pool
+    from pullet_console.logs import show_logs
 
+    show_logs(log_format)
     scale = read_scale(str(1 if workers is None else workers))
     if scale == 0:
         raise click.BadParameter("a pool has at least one worker; 0..N may shrink to none", param_hint="--workers")
