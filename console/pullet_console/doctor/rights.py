@@ -23,8 +23,6 @@ NEEDED: tuple[tuple[Arg, ...], ...] = (
     ("EVALSHA", "0" * 40, 0),
     ("SCRIPT", "LOAD", "return 1"),
     ("EXISTS", KEY),
-    ("DEL", KEY),
-    ("UNLINK", KEY),
     ("PEXPIRE", KEY, 1),
     ("PTTL", KEY),
     ("PERSIST", KEY),
@@ -39,10 +37,11 @@ NEEDED: tuple[tuple[Arg, ...], ...] = (
     ("HKEYS", KEY),
     ("HLEN", KEY),
     ("HEXISTS", KEY, "a"),
+    ("HSETNX", KEY, "a", "b"),  # writes; the next one removes it
     ("HDEL", KEY, "a"),
     ("HINCRBY", KEY, "a", "none"),  # not a number
     ("SMEMBERS", KEY),
-    ("SADD", KEY, "a"),  # the one that writes; the next one removes it
+    ("SADD", KEY, "a"),  # writes; the next one removes it
     ("SREM", KEY, "a"),
     ("ZADD", KEY, "XX", 1, "a"),
     ("ZCOUNT", KEY, 0, 1),
@@ -68,6 +67,8 @@ NEEDED: tuple[tuple[Arg, ...], ...] = (
     ("XDEL", KEY, "0-1"),
     ("XTRIM", KEY, "MAXLEN", 0),
     ("XSETID", KEY, "0-1"),
+    ("DEL", KEY),
+    ("UNLINK", KEY),
 )
 """Clients and workers do nothing else. Sent in this order."""
 

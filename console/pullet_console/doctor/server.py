@@ -10,7 +10,7 @@ from pullet_broker.errors import ServerError, ServerRefused, ServerUnavailable
 from pullet_broker.inspection import OLDEST, ServerFacts, parse_info, read_facts
 from pullet_broker.link import Link
 from pullet_console.doctor.findings import Finding, fail, ok, warn
-from pullet_console.doctor.rights import NEEDED, WANTED, is_refused, judge_rights, name_of
+from pullet_console.doctor.rights import NEEDED, WANTED, is_about_keys, is_refused, judge_rights, name_of
 from pullet_console.screen import age, size
 
 SKEW_S = 60.0
@@ -25,7 +25,7 @@ def look_at_server(address: Address | None) -> tuple[list[Finding], bool]:
         return [warn("server", text, f"export {URL}=redis://127.0.0.1:6379/0")], True
     link = Link(address, "pullet:doctor", timeout_s=5)
     try:
-        link.execute("PING")
+        link.execute("TIME")  # not PING, which a server without disk space refuses
         return [ok("server", f"{address} answers"), *_examine(link, address)], True
     except ServerRefused as error:
         return [_refused(address, str(error))], False
@@ -57,29 +57,35 @@ def _examine(link: Link, address: Address) -> list[Finding]:
     save = _ask_list(link, "CONFIG", "GET", "save")
     folder = _ask_list(link, "CONFIG", "GET", "dir")
     facts = read_facts(info, save[1] if len(save) > 1 else None)
+    unwritten = judge_writes(info, folder[1] if len(folder) > 1 else "")
     found = [
         judge_version(facts),
         judge_eviction(facts),
         judge_persistence(facts),
-        *judge_writes(info, folder[1] if len(folder) > 1 else ""),
+        *unwritten,
         judge_memory(facts),
         _clock(link),
     ]
-    return [one for one in found if one] + _rights(link, address)
+    rights = [] if unwritten else _rights(link, address)  # such a server refuses all writes, to everybody
+    return [*(one for one in found if one), *rights]
 
 
 def _ask(link: Link, *command: str) -> str:
     """The answer, or nothing where this account may not ask."""
     try:
         return str(link.execute(*command).decode(errors="replace"))
-    except ServerRefused:
+    except ServerUnavailable:
+        raise
+    except ServerError:  # it may not be asked, or does not know the command
         return ""
 
 
 def _ask_list(link: Link, *command: str) -> list[str]:
     try:
         return [part.decode(errors="replace") for part in link.execute(*command)]
-    except ServerRefused:
+    except ServerUnavailable:
+        raise
+    except ServerError:
         return []
 
 
@@ -163,7 +169,7 @@ def _rights(link: Link, address: Address) -> list[Finding]:
         answer = _try(link, command)
         if is_refused(answer) and command in NEEDED:
             refused.append((name_of(command), answer))
-        elif is_refused(answer):
+        elif is_refused(answer) and not is_about_keys(answer):
             wanted.append(name_of(command))
     return judge_rights(_user(link, address), refused, wanted)
 
