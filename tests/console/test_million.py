@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
+from pullet_console.reading.reader import Reader
 from tests.support.scribe import Scribe
 from tests.support.terminal import PULLET
 
@@ -39,31 +40,46 @@ def full() -> Iterator[str]:
         yield server.url
 
 
-def fastest(*args: str, url: str) -> tuple[float, str]:
-    """Seconds of the fastest of several runs: whatever else runs on the machine only ever adds."""
+def cpu_seconds(*args: str, url: str) -> tuple[float, str]:
+    """Of the best of several runs of the command: whatever else runs on the machine only ever adds."""
     found = []
     for _ in range(8):
-        start = time.perf_counter()
+        before = os.times()
         done = subprocess.run([PULLET, *args], env=os.environ | {"PULLET_REDIS": url}, capture_output=True, text=True)
-        found.append(time.perf_counter() - start)
+        after = os.times()
+        found.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert done.returncode == 0, done.stderr
     return min(found), done.stdout
 
 
+def fastest(call: Callable[[], object]) -> float:
+    found = []
+    for _ in range(30):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
 @pytest.mark.slow
 def test_status_answers_within_half_a_second(full: str) -> None:
-    seconds, text = fastest("status", url=full)
+    """Python needs most of it to start; the server answers as fast as if nothing waited."""
+    seconds, text = cpu_seconds("status", url=full)
     assert f"{JOBS - 3:,}" in text
     assert seconds < 0.5
-    print(f"pullet status: {seconds:.3f} s")
+    with Reader(full) as reader:
+        Scribe(Link(Address(full), "test"), Queue(name="small")).caller().one()
+        many, few = fastest(lambda: reader.summaries(["chess"])), fastest(lambda: reader.summaries(["small"]))
+        assert many < 3 * few + 0.002
+        assert fastest(reader.queues) < 0.1
 
 
 @pytest.mark.slow
 def test_pages_of_jobs_cost_no_more(full: str) -> None:
-    seconds, text = fastest("jobs", "ls", "chess", "--state", "waiting", "--json", url=full)
+    seconds, text = cpu_seconds("jobs", "ls", "chess", "--state", "waiting", "--json", url=full)
     page = json.loads(text)["pages"][0]
     assert len(page["jobs"]) == 20
     assert seconds < 0.5
-    seconds, text = fastest("jobs", "show", page["jobs"][5]["id"], "-q", "chess", "--json", url=full)
+    seconds, text = cpu_seconds("jobs", "show", page["jobs"][5]["id"], "-q", "chess", "--json", url=full)
     assert json.loads(text)["job"]["state"] == "waiting"
-    assert seconds < 1.5
+    assert seconds < 0.5
