@@ -56,10 +56,9 @@ def _read(file: Path, table: tuple[str, ...]) -> dict[str, Any] | None:
 
 
 def _parse(file: Path) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    import importlib
+
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         return tomllib.loads(file.read_text())
     except (OSError, ValueError) as error:

@@ -67,6 +67,7 @@ def chess() -> Iterator[str]:
                     engine.over.set()
 
 
+@pytest.mark.slow
 def test_every_command_runs_and_answers_as_shown(pullet: Pullet, chess: str) -> None:
     assert len(BLOCKS) >= 12
     for commands, sample in BLOCKS:
