@@ -92,15 +92,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def surroundings(address: Address | None, cpus: float, data: Path | None) -> Iterator[dict[str, str]]:
     """A server and a Ray cluster, unless they are named; what a child must know to use them."""
     with contextlib.ExitStack() as stack:
-        environment = dict(os.environ)
         if address is None:
             server = stack.enter_context(EmbeddedServer.start(data))
             address = Address(server.tcp_url)
             note(f"pullet: a server for this session; in other terminals: export {URL}={address}")
         given = {URL: address.url, USER: address.username, PASSWORD_FILE: address.password_file}
-        environment |= {name: value for name, value in given.items() if value}
         if not os.environ.get("RAY_ADDRESS"):
-            environment["RAY_ADDRESS"] = stack.enter_context(_local_ray(cpus))
+            given["RAY_ADDRESS"] = stack.enter_context(_local_ray(cpus))
+        environment = dict(os.environ)  # now, because Ray says here how its cluster is to be talked to (RAY_AUTH_MODE)
+        environment |= {name: value for name, value in given.items() if value}
         yield environment
 
 
