@@ -22,7 +22,7 @@ CLOCK = Path(__file__).with_name("clock.c")
 
 
 class Store:
-    """`valkey`: the one from the wheel; `redis`: the redis-server on PATH."""
+    """`valkey`: the one from the wheel; `redis`: what is on PATH, else the same."""
 
     def __init__(self, folder: Path, kind: str, fsync: str) -> None:
         self._folder, self._kind, self._fsync = folder, kind, fsync

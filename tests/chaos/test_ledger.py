@@ -21,7 +21,7 @@ from tests.support.scribe import Scribe, a_job, outcome
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path, "valkey", "always")
+    return Store(tmp_path, "redis", "always")
 
 
 def read(store: Store, queue: Queue) -> Ledger:
