@@ -24,7 +24,8 @@ from pullet_console.doctor.machine import judge_ray
 from pullet_console.doctor.rights import KEY, NEEDED, name_of
 from pullet_console.doctor.server import judge_clock, judge_memory, judge_writes
 from tests.console.conftest import Pullet
-from tests.support.servers import free_port, old_server, server_without_disk
+from tests.support.faulty_servers import old_server, server_without_disk
+from tests.support.servers import free_port
 
 
 @pytest.fixture(scope="module")

@@ -1,101 +1,217 @@
-"""Servers with a fault, for those who look for faults."""
+"""Servers of a test's own: one that keeps its port over restarts, a master with sentinels, a cluster."""
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
 import socket
-import socketserver
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from redis.crc import key_slot
 
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.server_binary import find_server
+from tests.support.leaks import wait_until
+
+# The server dies with whoever holds the other end of its input, however that ends.
+SUPERVISOR = """
+exec 3<&0 </dev/null
+"$@" >server.log 2>&1 3<&- & server=$!
+echo $server
+(read -r _ <&3; kill -9 $server) & watch=$!
+wait $server
+kill $watch
+wait
+"""
+
+
+class Node:
+    """A server in `folder`, with the settings given; `start` may be called again after it was killed."""
+
+    def __init__(
+        self, folder: Path, *, sentinel: bool = False, program: Path | None = None, **settings: object
+    ) -> None:
+        self.folder = folder
+        self.port = int(str(settings.get("tls-port") or free_port()))
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.pid = 0
+        lines = {"port": self.port, "bind": "127.0.0.1", **({} if sentinel else {"save": '""'}), **settings}
+        self.program, self._sentinel = str(program or find_server().server), sentinel
+        self._config = "".join(f"{name} {value}\n" for name, value in lines.items())
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Node:
+        """Start it, and wait until it answers."""
+        self.launch()
+        assert wait_until(self.answers), (self.folder / "server.log").read_text()
+        return self
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "server.conf"
+        if not (self._sentinel and config.exists()):  # sentinels keep what they know in it
+            config.write_text(self._config)
+        command = ["/bin/sh", "-c", SUPERVISOR, "test-server", self.program, str(config)]
+        self._process = subprocess.Popen(
+            command + ["--sentinel"] * self._sentinel,
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the shell tells of each kill
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout
+        self.pid = int(self._process.stdout.readline())
+
+    def answers(self) -> bool:
+        """Does it serve, with all its data loaded?"""
+        try:
+            return bool(b"loading:0" in self.ask("INFO", "persistence") or self._sentinel)
+        except ServerUnavailable:
+            return False
+
+    def ask(self, *command: str | int) -> bytes:
+        """The answer to one command."""
+        link = Link(Address(self.url), "test-node")
+        try:
+            answer: bytes = link.execute(*command)
+        finally:
+            link.close()
+        return answer
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As a crash does."""
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.close()
+            process.wait(10)
+            process.stdout.close()
+
+    def __enter__(self) -> Node:
+        return self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self.kill()
+
+
+class Guarded:
+    """A master, a replica, and three sentinels that watch them."""
+
+    SERVICE = "jobs"
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.servers = [Node(folder / "a"), Node(folder / "b", **{"repl-diskless-sync-delay": 0})]
+        for server in self.servers:
+            stack.enter_context(server)
+        master, replica = self.servers
+        replica.ask("REPLICAOF", "127.0.0.1", master.port)
+        assert wait_until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"), 20)
+        watch = f"{self.SERVICE} 127.0.0.1 {master.port} 2\n"
+        timing = f"sentinel down-after-milliseconds {self.SERVICE} 500\nsentinel failover-timeout {self.SERVICE} 3000"
+        self.sentinels = [
+            stack.enter_context(Node(folder / name, sentinel=True, **{"sentinel monitor": watch + timing}))
+            for name in ("s1", "s2", "s3")
+        ]
+        assert wait_until(self._is_complete, 20), "the sentinels know each other and the replica"
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        self.address = Address(f"redis+sentinel://{hosts}/{self.SERVICE}/0")
+
+    def master(self) -> Node:
+        """The server that the sentinels name."""
+        _, port = self.sentinels[0].ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)
+        (found,) = [server for server in self.servers if server.port == int(port)]
+        return found
+
+    def _is_complete(self) -> bool:
+        info = [sentinel.ask("INFO", "sentinel") for sentinel in self.sentinels]
+        return all(b"status=ok" in one and b"slaves=1,sentinels=3" in one for one in info)
+
+
+class Shards:
+    """A cluster of three masters, of which the first has a replica. It serves when the constructor returns."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.nodes = [
+            stack.enter_context(
+                Node(
+                    folder / name,
+                    **{
+                        "cluster-enabled": "yes",
+                        "cluster-port": free_port(),
+                        "cluster-node-timeout": 1000,
+                        "cluster-replica-validity-factor": 0,
+                        "repl-diskless-sync-delay": 0,
+                    },
+                )
+            )
+            for name in ("a", "b", "c", "replica")
+        ]
+        first, *others = self.nodes
+        for node, (low, high) in zip(self.nodes, [(0, 5460), (5461, 10922), (10923, 16383)], strict=False):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", low, high)
+        for node in others:
+            bus = node.ask("CONFIG", "GET", "cluster-port")[1]
+            first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, bus.decode())  # type: ignore[attr-defined]
+        self.replica = self.nodes[3]
+        assert wait_until(lambda: all(b"cluster_known_nodes:4" in node.ask("CLUSTER", "INFO") for node in self.nodes))
+        assert wait_until(self._can_replicate)
+        assert wait_until(lambda: all(b"cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), 20)
+        assert wait_until(lambda: b"master_link_status:up" in self.replica.ask("INFO", "replication"), 20)
+        self.address = Address("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:3]))
+
+    def queue_on(self, node: Node, stem: str) -> str:
+        """The name of a queue that lives on this master."""
+        place = self.nodes.index(node)
+        return next(name for n in range(1000) if self.slot_of(name := f"{stem}-{n}") * 3 // 16384 == place)
+
+    @staticmethod
+    def slot_of(queue: str) -> int:
+        return key_slot(queue.encode())
+
+    def migrate(self, slot: int, source: Node, target: Node) -> None:
+        """Move a slot with all its keys, as `redis-cli --cluster reshard` does."""
+        ids = {node: node.ask("CLUSTER", "MYID").decode() for node in (source, target)}
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[arg-type]
+        for node in (target, source, *[one for one in self.nodes[:3] if one not in (source, target)]):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+
+    def _can_replicate(self) -> bool:
+        try:
+            self.replica.ask("CLUSTER", "REPLICATE", self.nodes[0].ask("CLUSTER", "MYID").decode())
+        except Exception:  # it has not heard of that master yet
+            return False
+        return True
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[Guarded]:
+    with ExitStack() as stack:
+        yield Guarded(folder, stack)
+
+
+@contextmanager
+def shards(folder: Path) -> Iterator[Shards]:
+    with ExitStack() as stack:
+        yield Shards(folder, stack)
 
 
 def free_port() -> int:
+    """On which nothing listens just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def server_without_disk(folder: Path) -> Iterator[Address]:
-    """A real server whose append-only file cannot grow: the limit of its process stands for the end of the disk.
-
-    SIGXFSZ is ignored, so that a write over the limit fails, as it does on a full disk.
-    """
-    port = free_port()
-    program = str(find_server().server)
-    settings = f"--port {port} --bind 127.0.0.1 --dir {folder} --appendonly yes --appendfsync everysec --save ''"
-    shell = f"trap '' XFSZ; ulimit -f 64; exec {program} {settings}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["/bin/sh", "-c", shell], stdout=log, stderr=log)
-    try:
-        address = Address(f"redis://127.0.0.1:{port}/0")
-        _await(address)
-        yield address
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _await(address: Address) -> None:
-    link, deadline = Link(address, "test"), time.monotonic() + 15
-    while True:
-        try:
-            link.execute("PING")
-            break
-        except ServerUnavailable:
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.02)
-    link.close()
-
-
-class _Old(socketserver.StreamRequestHandler):
-    """Answers as Redis 6.2 does to what a client asks first."""
-
-    def handle(self) -> None:
-        while words := self._command():
-            name = words[0].upper()
-            if name == b"INFO":
-                text = b"redis_version:6.2.14\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\nused_memory:1000\r\n"
-                self.wfile.write(b"$%d\r\n%s\r\n" % (len(text), text))
-            elif name == b"TIME":
-                now = b"%d" % time.time()
-                self.wfile.write(b"*2\r\n$%d\r\n%s\r\n$1\r\n0\r\n" % (len(now), now))
-            elif name == b"PING":
-                self.wfile.write(b"+PONG\r\n")
-            elif name in (b"CLIENT", b"SELECT"):
-                self.wfile.write(b"+OK\r\n")
-            else:
-                self.wfile.write(b"-ERR not this old server\r\n")
-
-    def _command(self) -> list[bytes]:
-        head = self.rfile.readline()
-        words = []
-        for _ in range(int(head[1:]) if head else 0):
-            size = int(self.rfile.readline()[1:])
-            words.append(self.rfile.read(size + 2)[:-2])
-        return words
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = daemon_threads = True
-
-
-@contextlib.contextmanager
-def old_server() -> Iterator[Address]:
-    """Something that says it is Redis 6.2."""
-    with _Server(("127.0.0.1", 0), _Old) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield Address(f"redis://127.0.0.1:{server.server_address[1]}/0")
-        finally:
-            server.shutdown()
-            thread.join()
