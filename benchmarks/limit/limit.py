@@ -62,7 +62,7 @@ def _spec(link: Link, queue: Queue, client: str, jobs: int, payload: str) -> byt
         alone=False, high_first=False, yields=True,
     )  # fmt: skip
     fixed, tail = with_one.command()[:-7], with_one.command()[-4:]
-    link.load([batches[0], with_one])
+    link.bring([batches[0].script, with_one.script])
     keys = queue.keys
     inbox = keys.inbox(client)
     trim = ("XTRIM", inbox, "MINID")

@@ -99,6 +99,14 @@ def check_job_id(job: str) -> str:
     raise ValueError(f"id={job!r}: expected 1 to 128 of the characters A-Z a-z 0-9 . _ - with a letter or digit first")
 
 
+def pattern(name: str, queue: str | None = None) -> str:
+    """As the rules of an account name the key called `name` in the table above, of one queue or of all: a glob.
+
+    `*` stands for a part of the name that varies, and for all keys of the queue.
+    """
+    return f"pullet:{{{'*' if queue is None else check_queue_name(queue)}}}:{name}"
+
+
 class Keys:
     """The keys of one queue, as they are seen from a place, or from none."""
 

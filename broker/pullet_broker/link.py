@@ -7,7 +7,7 @@ layer, which costs more per call than the call. Nothing is repeated here: only t
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -17,9 +17,9 @@ from redis.retry import Retry
 
 from pullet_broker.address import Address
 from pullet_broker.discovery import finder
-from pullet_broker.errors import PulletError, ServerUnavailable
+from pullet_broker.errors import PulletError, ServerRefused, ServerUnavailable
 from pullet_broker.parts import pack
-from pullet_broker.scripting import Arg, Call
+from pullet_broker.scripting import Arg, Call, Script
 from pullet_broker.settings import Queue
 from pullet_broker.translation import ScriptMissing, translated
 
@@ -126,10 +126,12 @@ class Link:
             raise problem
         return [self._load_and_run(answer) if isinstance(answer, Call) else answer for answer in answers]
 
-    def load(self, calls: Iterable[Call[Any]]) -> None:
-        """Make the server know the scripts of these calls."""
-        for script in {call.script for call in calls}:
-            self.execute("SCRIPT", "LOAD", script.text)
+    def bring(self, scripts: Sequence[Script]) -> None:
+        """Make the server know these scripts, for accounts that may load none."""
+        known = self.execute("SCRIPT", "EXISTS", *(script.sha for script in scripts))
+        for script, there in zip(scripts, known, strict=True):
+            if not there:
+                self.execute("SCRIPT", "LOAD", script.text)
 
     def interrupt(self) -> None:
         """From another thread: make a blocked `receive` raise at once. Loses what the server sends meanwhile."""
@@ -147,7 +149,15 @@ class Link:
             connection.disconnect()
 
     def _load_and_run(self, call: Call[Any]) -> Any:
-        self.load([call])
+        try:
+            self.execute("SCRIPT", "LOAD", call.script.text)
+        except ServerRefused as error:
+            self.close()
+            raise ServerUnavailable(
+                f"{self.address} does not know the script {call.script.name!r} yet, and this account may load none: "
+                "the first worker of the queue brings it; start a pool",
+                server=str(self.address),
+            ) from error
         return call.parse(self.execute(*call.command()))
 
     def _leave(self, error: redis.ResponseError) -> None:

@@ -53,6 +53,9 @@ NAMES = (
     "empty",
 )
 
+FOR_OTHERS = ("submit", "cancel", "find", "watch", "late", "survey")
+"""What clients and the console call: workers load these too, for accounts that may load none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Script:

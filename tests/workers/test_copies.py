@@ -91,7 +91,7 @@ def test_an_array_in_arguments_is_copied_three_times(queue: Queue, address: Addr
     assert reserved < 2.1, "1: into the packer's buffer, of which it fills a half"
     command = submit(queue, "me", 1, 1, [Job("job", "echo", payload)]).command()
     load = submit(queue, "me", 1, 1, [])
-    link.load([load])
+    link.bring([load.script])
     sent, _ = copies(lambda: link.execute(*command))
     assert sent < 0.1, "0: written from there"
     received, blob = copies(lambda: link.execute("GET", queue.keys.blob("job")))

@@ -24,6 +24,7 @@ from pullet_broker.moves.cycle import (
 )
 from pullet_broker.moves.life import beat, forget
 from pullet_broker.schema import schema_mismatch
+from pullet_broker.scripting import FOR_OTHERS, load
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commits
 from pullet_workers.hand import Hand
@@ -60,6 +61,7 @@ class Consumer:
         self.link = Link.to(queue, address, "take")
         self._queue, self._hand, self._record, self._report = queue, hand, record, report
         self._pass_time = pass_time
+        self._brought = 0  # on which connection the scripts were brought that others call
 
     @property
     def label(self) -> str:
@@ -90,6 +92,9 @@ class Consumer:
         Nobody may take or commit meanwhile.
         """
         self.link.open()
+        if self._brought != self.link.opened:  # a server that was restarted has forgotten its scripts
+            self.link.bring([load(name) for name in FOR_OTHERS])
+            self._brought = self.link.opened
         self.connection_id = int(self.link.execute("CLIENT", "ID"))
         held = self._hand.held()
         found = self.link.run(reconcile(self._queue, self.label, held))

@@ -21,7 +21,7 @@ READERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one look for a job told. `where` is reply, parked, lane, more or nowhere."""
+    """What one look for a job told. `where` is reply, parked, lane, more, nowhere, or hidden: one may not look."""
 
     where: str
     head: str = ""
@@ -81,6 +81,8 @@ def _read(raw: Any) -> Found:
         return Found("lane", "", consumer, _whole(attempt), progress=raw[5], stream=stream, entry=entry)
     if where == "MORE":
         return Found("more", lane=int(rest[0]), start=rest[1])
+    if where == "HIDDEN":
+        return Found("hidden", progress=raw[1])
     return Found("nowhere")
 
 

@@ -87,10 +87,10 @@ for i = 1, #looks, 1000 do redis.call('HSET', key.missed, unpack(looks, i, math.
 for consumer in pairs(missed) do
   if not registered[consumer] then redis.call('HDEL', key.missed, consumer) end
 end
-if redis.call('EXISTS', key.cancelled) == 1 then
+local due = redis.call('ZCOUNT', key.delayed, '-inf', now()) > 0 and 1 or 0
+if due == 0 and redis.call('EXISTS', key.cancelled) == 1 then -- a job that is due may have been cancelled long ago
   redis.call('ZREMRANGEBYSCORE', key.cancelled, '-inf', now() - 86400000)
 end
-local due = redis.call('ZCOUNT', key.delayed, '-inf', now()) > 0 and 1 or 0
 local spill, latest = {}, string.format('%d', now() - spill_ms)
 local paused = redis.call('HEXISTS', key.config, 'paused') == 1
 for _, place in ipairs(places()) do

@@ -11,6 +11,14 @@ if not (can_settle() and (arg.force == '0' or arg.force == '1')) then
   return redis.error_reply('PULLET cancel: the arguments do not have the expected form')
 end
 local packed = redis.call('HGET', key.parked, arg.job)
+-- An account that may write no replies, as clients should not, leaves it to the next tick: it is due at once, and ends
+-- there as cancelled. The write that asks changes nothing: a parked job has no reply.
+local refused = packed and redis.pcall('SET', arg.reply .. arg.job, '', 'XX')
+if refused and refused.err then
+  redis.call('ZADD', key.cancelled, now(), arg.job)
+  redis.call('ZADD', key.delayed, 'XX', now(), arg.job)
+  return 'CANCELLED'
+end
 if packed then
   redis.call('ZREM', key.delayed, arg.job)
   redis.call('HDEL', key.parked, arg.job)

@@ -4,7 +4,7 @@
 --          lane: its number, those of the places after the common ones; from: an entry's id there, where to look first;
 --          since: the same in the lanes behind it; of a job whose caller chose its id it is known better here
 -- RETURNS  {where, ...}
---          REPLY head, the first line of its reply | PARKED attempt progress | MORE lane from | NOWHERE
+--          REPLY head, the first line of its reply | PARKED attempt progress | MORE lane from | NOWHERE | HIDDEN progress
 --          LANE consumer attempt key entry progress: consumer '' while it waits; key: of the stream that holds the
 --          entry; progress: how far it was at last, or ''
 -- USES     entry
@@ -28,7 +28,8 @@ local since = named and string.format('%d-0', named) or arg.since
 if from == arg.since then from = since end
 while lanes[number] do
   local lane = lanes[number]
-  local found = redis.call('XRANGE', lane, from, '+', 'COUNT', most)
+  local found = redis.pcall('XRANGE', lane, from, '+', 'COUNT', most)
+  if found.err then return {'HIDDEN', progress} end -- this account may not read the jobs of others
   for _, entry in ipairs(found) do
     if field(entry[2], 'id') == arg.job then
       local pending = redis.pcall('XPENDING', lane, 'workers', entry[1], entry[1], 1)

@@ -3,7 +3,8 @@
 -- ARGV     reply most ...
 --          then the jobs (at most 1000); most: entries in workers' hands that are looked through on one lane
 -- RETURNS  places (from 1) of those that have no reply and are in no worker's hand
---          none where more is in hands than is looked through: then nobody can say
+--          none where more is in hands than is looked through, or this account may not look into them: then nobody
+--          can say
 -- USES     entry place
 -- OOM      allow
 -- ATOMIC   a job that is being taken, or given back, must not be passed over between two looks
@@ -18,8 +19,9 @@ for _, lane in ipairs(all_lanes()) do
   if pending.err then pending = {} end
   if #pending == most then return {} end
   for _, row in ipairs(pending) do
-    local flat = read_entry(lane, row[1])
-    if flat then held[field(flat, 'id') or ''] = true end
+    local found = redis.pcall('XRANGE', lane, row[1], row[1])
+    if found.err then return {} end
+    if found[1] then held[field(found[1][2], 'id') or ''] = true end
   end
 end
 local found = {}

@@ -95,11 +95,16 @@ def name_of(command: Sequence[Arg]) -> str:
 
 def is_refused(answer: str) -> bool:
     """Does this error say that the account may not call the command, or touch the key?"""
-    return answer.startswith("NOPERM") or "no permissions" in answer.lower() or "can't run this command" in answer
+    return (
+        answer.startswith("NOPERM")
+        or "no permissions" in answer.lower()
+        or "can't run this command" in answer
+        or is_about_keys(answer)
+    )
 
 
 def is_about_keys(answer: str) -> bool:
-    return re.search(r"access (a|one of the) key", answer) is not None
+    return re.search(r"access (a|(at least )?one of the) key", answer) is not None
 
 
 def judge_rights(user: str, refused: Sequence[tuple[str, str]], wanted: Sequence[str]) -> list[Finding]:
