@@ -30,8 +30,10 @@ check: ## lint, format, types, and the compose file
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
-	@if [ -x $(BIN)/docker-compose ]; then set -x; $(BIN)/docker-compose -f docker-compose.yml config --quiet; \
-	else echo "skipped docker-compose config: its wheel needs Python 3.11"; fi
+	@if [ -x $(BIN)/docker-compose ]; then set -ex; $(BIN)/docker-compose -f docker-compose.yml --profile obs config --quiet; \
+	$(BIN)/compose-lint --quiet docker-compose.yml; \
+	else echo "skipped docker-compose config and compose-lint: their wheels need Python 3.11"; fi
+	@if [ -x $(BIN)/hadolint ]; then set -x; $(BIN)/hadolint deploy/Dockerfile; else echo "skipped hadolint: no wheel of it here"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 chaos: ## kill, stop and cut off everything while jobs run, and check what came of each (N=100000, SEED=, ARGS=)

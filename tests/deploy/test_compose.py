@@ -6,8 +6,9 @@ make compose-test
 from __future__ import annotations
 
 import re
-import socket
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pullet_broker.address import Address
 from pullet_console.demo.engine import Digits, load
 from tests.support.containers import Engine, an_engine, make_images, missing
 from tests.support.leaks import wait_until
+from tests.support.servers import free_port
 
 pytestmark = [
     pytest.mark.containers,
@@ -36,16 +38,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = tmp_path_factory.mktemp("containers")
     with an_engine(folder) as made:
         make_images(made, folder)
+        made.environment["PULLET_UI_PORT"] = str(free_port())
         yield made
 
 
 @pytest.fixture(scope="module")
 def port() -> int:
     """Of Redis on this machine: one that nobody else uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        found: int = free.getsockname()[1]
-        return found
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def up(engine: Engine, port: int) -> Iterator[float]:
 def password(engine: Engine, up: float, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the file tells to get it."""
     folder = tmp_path_factory.mktemp("secrets")
-    engine.compose("cp", "redis:/run/pullet/redis_password", str(folder))
-    return folder / "redis_password"
+    engine.compose("cp", "redis:/run/pullet/client", str(folder))
+    return folder / "client"
 
 
 @pytest.fixture
 def client(port: int, password: Path) -> Iterator[pullet.Client[Digits]]:
-    address = Address(f"redis://127.0.0.1:{port}/0", "pullet", str(password))
+    address = Address(f"redis://127.0.0.1:{port}/0", "client", str(password))
     with pullet.connect(Digits, address) as connected:
         yield connected
 
@@ -98,9 +98,21 @@ def test_nothing_listens_beyond_this_machine(engine: Engine, up: float) -> None:
 def test_the_password_is_shown_nowhere(engine: Engine, up: float, password: Path) -> None:
     secret = password.read_text().strip()
     assert len(secret) == 64
-    shown = engine.podman("ps", "--format=json") + "".join(map(engine.logs, ("redis", "head", "worker", "pool")))
+    shown = engine.podman("ps", "--format=json") + "".join(map(engine.logs, ("redis", "head", "worker", "pool", "ui")))
     shown += "".join(Path(f"/proc/{one}/cmdline").read_text() for one in _processes(engine))
     assert secret not in shown
+
+
+def test_the_dashboard_asks_for_its_token(engine: Engine, up: float) -> None:
+    page = f"http://127.0.0.1:{engine.environment['PULLET_UI_PORT']}"
+    assert wait_until(lambda: _answers(page), 60, every_s=1), engine.logs("ui")
+    assert f"open {page}/?token=" in engine.logs("ui")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{page}/metrics", timeout=5)
+    token = engine.compose("exec", "-T", "ui", "cat", "/run/pullet/ui_token").strip()
+    asked = urllib.request.Request(f"{page}/metrics", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        assert b"pullet_" in answer.read()
 
 
 def test_more_nodes_come_with_a_word(engine: Engine, up: float, port: int) -> None:
@@ -142,6 +154,14 @@ def test_jobs_wait_through_down_and_up(
     engine.compose("up", "--detach", "--no-build", PULLET_REDIS_PORT=str(port))
     client.resume()
     assert [future.result(180)["digit"] for future in futures] == images[1]
+
+
+def _answers(page: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{page}/healthz", timeout=5) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False
 
 
 def _processes(engine: Engine) -> list[str]:

@@ -43,9 +43,12 @@ network_backend = "netavark"
 
 OVERRIDE = """
 services:
-  head: {ulimits: !reset null}
-  worker: {ulimits: !reset null}
-  pool: {ulimits: !reset null}
+  password: {mem_limit: !reset null}
+  redis: {mem_limit: !reset null}
+  head: {ulimits: !reset null, mem_limit: !reset null}
+  worker: {ulimits: !reset null, mem_limit: !reset null}
+  pool: {ulimits: !reset null, mem_limit: !reset null}
+  ui: {mem_limit: !reset null}
 """
 
 HEALTH_S = 5.0

@@ -22,13 +22,15 @@ def services() -> dict[str, dict[str, Any]]:
 def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert set(published) == {"redis"}, "Ray has no authentication: its ports stay inside the network"
+    assert set(published) == {"redis", "ui", "prometheus", "grafana"}, (
+        "Ray has no authentication: its ports stay inside the network"
+    )
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert not any(service.get("network_mode") == "host" for service in services.values())
 
 
 def test_ray_leaves_port_6379_to_redis(services: dict[str, dict[str, Any]]) -> None:
-    ports = {name: set(RAY_PORT.findall(str(service["command"]))) for name, service in services.items()}
+    ports = {name: set(RAY_PORT.findall(str(service.get("command")))) for name, service in services.items()}
 
     assert {name: found for name, found in ports.items() if found} == {
         "head": {"6380"},
@@ -43,8 +45,8 @@ def test_no_password_is_written_in_the_compose_file(services: dict[str, dict[str
     assert not re.search(r"requirepass|REDIS_PASSWORD:|redis://[^/\s]*@", text)
     assert not re.search(r"on\s+(>|nopass)", text), "an ACL user with a literal password, or none"
     for name in ("head", "worker", "pool"):
-        assert services[name]["environment"]["PULLET_REDIS_PASSWORD_FILE"] == "/run/pullet/redis_password"
-        assert "secrets:/run/pullet:ro" in services[name]["volumes"]
+        assert services[name]["environment"]["PULLET_REDIS_PASSWORD_FILE"] == "/run/pullet/worker"
+        assert "secrets-worker:/run/pullet:ro" in services[name]["volumes"]
 
 
 def test_every_service_is_without_privileges(services: dict[str, dict[str, Any]]) -> None:
