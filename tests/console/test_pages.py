@@ -176,8 +176,8 @@ def test_a_dead_letter_is_retried_by_clicks(
             until(page, "document.body.textContent.includes('Traceback (most recent call last)')")
             assert "ConnectionError" in page.locator("main").inner_text()
             page.get_by_role("button", name="Retry").click()
-            assert client.job(doomed.job_id).result(10) == 2
             page.wait_for_selector(".toast:has-text('1 job runs once more')")
+            assert client.job(doomed.job_id).result(10) == 2
             page.get_by_role("link", name="Dead letters").click()
             page.get_by_role("button", name="Purge all ValueError in boom").click()
             page.get_by_role("button", name="Purge", exact=True).last.click()
