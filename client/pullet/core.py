@@ -62,6 +62,7 @@ class Core:
         self._receiver.on_refusal = self._end_accepted
         self._receiver.on_doubt = self._sender.check_mark
         self._expiry = Expiry(self._queue, self._open, self._sender.ask, self._sender.withdraw, self._reject)
+        self._hooks = self._cancel, self._share  # bound once: each open job would keep two objects more
         self._started = False
 
     def submit(
@@ -70,7 +71,7 @@ class Core:
         if self._refuses:
             raise ClientClosed("submit after close; connect again", queue=self._queue.name)
         job = options.job(options.id or new_job_id(), method, payload)
-        future: Future[Any] = Future(job.id, self._cancel, self._share)
+        future: Future[Any] = Future(job.id, *self._hooks)
         future.build, future.since = build, time.monotonic()
         return self._put(_pending(job, future, options))
 
@@ -80,7 +81,7 @@ class Core:
         if self._refuses:
             raise ClientClosed("submit after close; connect again", queue=self._queue.name)
         job = options.job(new_job_id(), method, payload, stream=True)
-        future: Future[Any] = Future(job.id, self._cancel, self._share)
+        future: Future[Any] = Future(job.id, *self._hooks)
         future.since = time.monotonic()
         arrivals = Arrivals(future)
         item = _pending(job, future, options)
@@ -114,7 +115,7 @@ class Core:
         item = self._open.get(job.encode())
         if item is not None and (shared := item.future).job_id == job:  # else its outcome has just come
             return shared
-        future: Future[Any] = Future(job, self._cancel, self._share)
+        future: Future[Any] = Future(job, *self._hooks)
         future.accepted = True
         if not self._started:
             self._start()

@@ -56,6 +56,8 @@ class LendingEvent(threading.Event):
 class Waiters(list[Any]):
     """The waiters of one future."""
 
+    __slots__ = ()
+
     def append(self, waiter: Any) -> None:
         if type(getattr(waiter, "event", None)) is threading.Event:
             waiter.event = LendingEvent()
