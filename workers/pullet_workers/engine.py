@@ -72,6 +72,9 @@ class Engine:
         self.open_reports = open_reports
         self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
         self._encoding = queue.encoding
+        encode_here = partial(encode, limit=self._limits.result_bytes)  # made once, because jobs are many
+        self._encode_as_set: Encode = partial(encode_here, how=queue.encoding)
+        self._encode_plain: Encode = partial(encode_here, how=replace(queue.encoding, codec="msgpack"))
         self.queue = queue.name
         self._methods: dict[str, Callable[..., Any]] = {}
         self._arguments: dict[str, Arguments] = {}
@@ -177,10 +180,8 @@ class Engine:
 
     def _encode(self, entry: Entry) -> Encode:
         """Only who sent a pickle gets one."""
-        how = self._encoding
-        if how.reads_pickles and not is_pickled(entry.args):
-            how = replace(how, codec="msgpack")
-        return partial(encode, limit=self._limits.result_bytes, how=how)
+        plain = self._encoding.reads_pickles and not is_pickled(entry.args)
+        return self._encode_plain if plain else self._encode_as_set
 
     def overruled(self, entry: Entry, done: Done) -> Done:
         """How an attempt went, unless it was told to stop."""
