@@ -19,6 +19,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+TICK_S = 0.001
+"""To sleep for less costs the caller more than to submit."""
+
 
 def is_right(task: str, sent: Any, got: Any) -> bool:
     if task == "echo":
@@ -61,27 +64,37 @@ class PlainCalls:
         return self.one_by_one(count, value)
 
     def at_rate(self, rate: float, jobs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """Submit each at its time, whatever became of those before; another thread waits for each in turn."""
-        waiting: SimpleQueue[Any] = SimpleQueue()
-        found: list[tuple[Any, float]] = []
-        collector = threading.Thread(target=self._collect, args=(waiting, len(jobs), found))
-        collector.start()
+        """Submit each at its time, whatever became of those before; those due within a millisecond go together.
+
+        For each kind of job another thread waits for one after the other: jobs of one length end about in their order,
+        and a long one must not keep the clock of the tiny ones running.
+        """
+        waiting: dict[str, SimpleQueue[Any]] = {task: SimpleQueue() for task, _ in jobs}
+        found: list[tuple[Any, float]] = [(None, 0.0)] * len(jobs)
+        counts = {task: sum(task == other for other, _ in jobs) for task in waiting}
+        collectors = [
+            threading.Thread(target=self._collect, args=(waiting[task], counts[task], found)) for task in waiting
+        ]
+        for collector in collectors:
+            collector.start()
         start = time.monotonic()
-        for n, (task, value) in enumerate(jobs):
-            due = start + n / rate
-            time.sleep(max(0.0, due - time.monotonic()))
-            waiting.put((due, self._caller.submit(task, [value])[0]))
-        collector.join()
+        for place, (task, value) in enumerate(jobs):
+            due = start + place / rate
+            if (early := due - time.monotonic()) > 0:
+                time.sleep(max(early, TICK_S))
+            waiting[task].put((place, due, self._caller.submit(task, [value])[0]))
+        for collector in collectors:
+            collector.join()
         return _open_summary(jobs, found)
 
     def _collect(self, waiting: SimpleQueue[Any], count: int, found: list[tuple[Any, float]]) -> None:
         for _ in range(count):
-            due, handle = waiting.get()
+            place, due, handle = waiting.get()
             try:
                 answer = self._caller.result(handle)
             except Exception:  # counted as a wrong answer
                 answer = None
-            found.append((answer, time.monotonic() - due))
+            found[place] = answer, time.monotonic() - due
 
     def close(self) -> None:
         self._caller.close()
@@ -122,7 +135,8 @@ class AsyncCalls:
         start, tasks = time.monotonic(), []
         for n, (task, value) in enumerate(jobs):
             due = start + n / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(max(early, TICK_S))
             tasks.append(asyncio.create_task(self._one(task, value, due)))
         return _open_summary(jobs, await asyncio.gather(*tasks))
 
