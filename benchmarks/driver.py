@@ -11,11 +11,11 @@ import importlib
 import inspect
 import json
 import os
-import resource
 import sys
 from typing import Any
 
 from benchmarks.calling import AsyncCalls, PlainCalls
+from benchmarks.memory import peak_bytes
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def serve(adapter: Any) -> None:
     print('"ready"', file=answers, flush=True)
     for line in sys.stdin:
         name, arguments = json.loads(line)
-        found = {"memory": memory_bytes()} if name == "memory" else getattr(calls, name)(*arguments)
+        found = {"memory": peak_bytes()} if name == "memory" else getattr(calls, name)(*arguments)
         print(json.dumps(found), file=answers, flush=True)
     calls.close()
 
@@ -53,10 +53,6 @@ def new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()  # type: ignore[no-any-return]
-
-
-def memory_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

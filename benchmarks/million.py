@@ -1,15 +1,15 @@
 """A `map` over a generator of a million items: the memory of the caller, and what waits in Redis.
 
-python benchmarks/million.py [--items 1000000] [--window 1000]
+python -m benchmarks.million [--items 1000000] [--window 1000]
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Iterator
 
+from benchmarks.memory import peak_bytes
 from pullet import Client
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
@@ -36,7 +36,7 @@ def run(queue: Queue, address: Address, items: int, window: int) -> None:
         seconds = time.perf_counter() - start
     assert total == items * (items - 1) // 2
     link.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_bytes() / 2**20
     print(f"{items} items in {seconds:.0f} s: peak memory {peak:.0f} MB, backlog at most {backlog} (window {window})")
 
 
