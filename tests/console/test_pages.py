@@ -286,7 +286,7 @@ def test_the_keyboard_is_enough(browser: Any, shown: Dashboard, quick: Queue, ad
         page.keyboard.press("Escape")
         page.wait_for_selector("dialog[open]", state="detached")
         page.keyboard.press("t")
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        until(page, "document.documentElement.dataset.theme === 'dark'")
         page.keyboard.press("2")
         page.wait_for_selector("#filter")
         page.keyboard.press("/")

@@ -157,11 +157,15 @@ def test_a_reaper_that_dies_at_any_of_its_commands_loses_nothing(
 def test_a_worker_that_dies_at_any_of_its_commands_loses_nothing(
     address: Address, link: Link, tmp_path: Path, role: str, when: str
 ) -> None:
-    """Another one finishes. What the dead one held may run once more, but has one outcome."""
+    """Another one finishes. What the dead one held may run once more, but has one outcome.
+
+    How many commands a courier has is a matter of time, so a story without a death is tried again.
+    """
     deaths = 0
-    for nth in range(1, MOST):
-        queue = Queue(name=f"dies{role[1:]}-{when}-{nth}", lease=Lease(beat_s=0.03, tick_ms=25, ticks=8))
-        calls = tmp_path / f"{nth}"
+    for turn in range(MOST):
+        nth = deaths + 1
+        queue = Queue(name=f"dies{role[1:]}-{when}-{turn}", lease=Lease(beat_s=0.03, tick_ms=25, ticks=8))
+        calls = tmp_path / f"{turn}"
         with calling(queue, address) as client, dying(queue, address, calls, role, nth, when) as process:
             futures = [client.submit(Kit.nap, 0.015 + n / 1e6) for n in range(4)]
             futures += [client.submit(Kit.echo, n) for n in range(4)]
@@ -174,7 +178,7 @@ def test_a_worker_that_dies_at_any_of_its_commands_loses_nothing(
         ran = Counter([*kit.calls, *map(float, calls.read_text().split())])
         assert set(ran) == {*(0.015 + n / 1e6 for n in range(4)), *map(float, range(4))}
         assert sum(ran.values()) - len(ran) <= 8, "at most what it held ran again"
-        if process.returncode != -signal.SIGKILL or (role == ":beat" and nth > 6):
+        if deaths >= 2 and (process.returncode != -signal.SIGKILL or (role == ":beat" and nth > 6)):
             break
     assert deaths >= 2
 
