@@ -84,6 +84,9 @@ class Options:
     the job was never sent, and None where it was sent and the answer got lost: then it may run."""
 
     def __post_init__(self) -> None:
+        for name in ("priority", "retries"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a whole number")
         if self.retries < 0:
             raise ValueError(f"retries={self.retries}: expected 0 or more")
         for name in ("delay", "keep", "expires", "backoff", "timeout"):

@@ -25,6 +25,8 @@ def test_a_job_without_options_has_none() -> None:
     ("options", "said"),
     [
         ({"retries": -1}, "retries=-1"),
+        ({"retries": "3"}, "retries='3'"),
+        ({"priority": "high"}, "priority='high'"),
         ({"delay": -0.1}, "delay"),
         ({"delay": float("nan")}, "delay"),
         ({"delay": float("inf")}, "delay"),
