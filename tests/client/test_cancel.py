@@ -106,6 +106,7 @@ def test_a_task_that_is_cancelled_cancels_its_job(queue: Queue, address: Address
 def test_who_closes_cancels_its_own_jobs_and_no_others(queue: Queue, address: Address) -> None:
     with running(queue, address), calling(queue, address) as client:
         future = client.submit(Kit.nap, 0.3)
+        assert client.flush(10)
         with calling(queue, address) as other:
             watched = other.job(future.job_id).future
         with pytest.raises(ClientClosed):

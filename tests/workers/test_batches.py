@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import threading
 import time
 from collections.abc import Sequence
@@ -224,7 +225,8 @@ def test_the_next_batch_is_fetched_while_one_runs(
         assert time.monotonic() - start < 50 * 0.03 * 1.3
         assert sum(len(call) == 4 for call in Plain.calls) >= 47
         assert fetched.count(4) >= 40, fetched
-        assert futures[-1].run_s == pytest.approx(0.03 / 4, rel=0.5), "an item's share of its batch"
+        share = statistics.median(future.run_s or 0.0 for future in futures)
+        assert share == pytest.approx(0.03 / 4, rel=0.5), "an item's share of its batch"
 
 
 def test_what_was_taken_behind_a_long_batch_is_given_back(queue: Queue, address: Address) -> None:

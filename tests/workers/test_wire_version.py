@@ -63,6 +63,7 @@ def test_the_controller_says_why_nothing_works(spec: PoolSpec, link: Link, caplo
     with controlling(spec, FakeCluster(on_start=lambda worker: worker.get_ready())) as controller:
         assert wait_until(lambda: "in wire format" in controller.status()["trouble"])
         assert [record.message for record in caplog.records].count("the queue has become unusable") == 1
-        assert b"in wire format" in link.execute("HGET", spec.queue.keys.fixed("pool"), "trouble")
+        noted = ("HGET", spec.queue.keys.fixed("pool"), "trouble")
+        assert wait_until(lambda: b"in wire format" in (link.execute(*noted) or b""))
         link.execute("HSET", spec.queue.keys.fixed("config"), "schema", SCHEMA)
         assert wait_until(lambda: controller.status()["trouble"] == "")
