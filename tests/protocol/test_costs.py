@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import closing
 
 import pytest
 
@@ -13,6 +14,7 @@ from benchmarks.server import Cost, Server
 from benchmarks.threads import Echo, workers
 from pullet import Client
 from pullet_broker.address import Address
+from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES
 from pullet_broker.settings import Queue
 
@@ -30,11 +32,14 @@ ROUNDS = 3
 
 
 def run(server: Server, name: str) -> tuple[Cost, Cost, Cost, float]:
-    """All jobs are stored before the worker starts, so that batches are full however the threads run."""
+    """Nothing is stored before all is submitted, and all is before the worker starts: so batches are full however the
+    threads run."""
     queue = Queue(name=name)
-    with Client(Echo, queue, Address(server.url)) as client:
+    with Client(Echo, queue, Address(server.url)) as client, closing(Link(Address(server.url), "test")) as link:
         start = server.cost()
+        link.execute("CLIENT", "PAUSE", 60_000, "WRITE")
         futures = [client.submit(Echo.echo, PAYLOAD) for _ in range(JOBS)]
+        link.execute("CLIENT", "UNPAUSE")
         assert client.flush(60)
         stored = server.cost()
         with workers(server.url, name, 1):

@@ -16,7 +16,8 @@ from tests.support.leaks import wait_until
 MARK = "PULLET_TEST_MARK"
 
 SCRIPT = """
-import json, os, time
+import json, os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests in the background has it ignored
 from pullet_workers import Pool
 from tests.ray.engines import Echo
 
