@@ -210,7 +210,7 @@ def test_a_prometheus_that_scrapes_sees_the_history(
         sees(f"pullet_queue_dead{want}", failed)
         sees(f"sum(pullet_job_run_seconds_count{want})", done + failed)
         sees(f"pullet_queue_waiting{want}", 0)
-        assert wait_until(lambda: (ask(url, "count_over_time(pullet_redis_up[2m])") or 0) >= 15, 60)
+        assert wait_until(lambda: (ask(url, "count_over_time(pullet_redis_up[2m])") or 0) >= 60, 110)
 
 
 def ask(url: str, query: str) -> float | None:
