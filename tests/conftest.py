@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ from pullet_broker.settings import Queue
 from tests.support.leaks import check_keys, wait_until
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """What tests start can be interrupted also where a shell that runs them in the background has Ctrl-C ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

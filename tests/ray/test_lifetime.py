@@ -16,8 +16,7 @@ from tests.support.leaks import wait_until
 MARK = "PULLET_TEST_MARK"
 
 SCRIPT = """
-import json, os, signal, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests in the background has it ignored
+import json, os, time
 from pullet_workers import Pool
 from tests.ray.engines import Echo
 

@@ -48,6 +48,7 @@ STATUS = {
     "unknown": "UNKNOWN",
 }
 """Ray's documentation and its Celery adapter use Celery's words. A task that nobody knows is no pending one."""
+ENDED = ("SUCCESS", "FAILURE", "REVOKED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +177,9 @@ class PulletTaskProcessorAdapter(TaskProcessorAdapter):
         self, task_id: str
     ) -> bool:
         """Ask that the task does not run. False when it has ended; one that runs already is let be."""
-        asked = self.client.job(task_id).cancel()
+        job = self.client.job(task_id)
+        ended = STATUS.get(job.state) in ENDED  # the reply may be there, and not have come here yet
+        asked = not ended and job.cancel()
         self.client.flush(STORE_S)
         return asked
 
