@@ -185,7 +185,7 @@ class Core:
             for item in items:
                 if item.is_own:
                     item.future.cancel()
-            self._sender.flush(CLOSE_S)
+        self._sender.flush(CLOSE_S)  # also what was asked for by the way, as to cancel the job of a loop that was left
         self._expiry.close(CLOSE_S)
         self._sender.close(CLOSE_S)
         self._receiver.close(CLOSE_S)

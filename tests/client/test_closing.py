@@ -61,6 +61,16 @@ def test_closing_without_waiting_cancels_what_has_not_started(queue: Queue, addr
         assert worker.lives
 
 
+def test_what_was_cancelled_just_before_the_end_is_cancelled(queue: Queue, address: Address, link: Link) -> None:
+    client = Client(Kit, queue, address)
+    futures = [client.submit(Kit.echo, n) for n in range(50)]
+    assert client.flush(10)
+    for future in futures:
+        future.cancel()
+    client.close()
+    assert link.execute("ZCARD", queue.keys.fixed("cancelled")) == 50
+
+
 def test_after_close_submit_is_refused_and_starts_nothing(queue: Queue, address: Address) -> None:
     with running(queue, address):
         client = Client(Kit, queue, address)

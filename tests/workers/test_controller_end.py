@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import threading
 import time
 
@@ -48,6 +49,16 @@ def test_an_engine_that_keeps_failing_is_started_ever_more_slowly(spec: PoolSpec
     with controlling(spec, cluster):
         assert wait_until(lambda: len(cluster.started) >= 2)
         assert not wait_until(lambda: len(cluster.started) > 20, 0.6)
+
+
+def test_a_pool_that_ends_before_its_workers_are_ready_ends_in_silence(
+    spec: PoolSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = FakeCluster(on_start=lambda worker: worker.get_placed())
+    with controlling(spec, cluster) as controller:
+        assert wait_until(lambda: states(controller) == ["starting", "starting"])
+    assert cluster.alive == []
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_worker_of_which_the_bad_news_come_in_any_order(spec: PoolSpec) -> None:

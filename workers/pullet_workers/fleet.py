@@ -183,7 +183,8 @@ class Fleet:
             self._troubled_at = time.monotonic()
             log.error("an engine failed", extra={"queue": self._spec.queue.name, "worker": member.name})
         except Exception as error:  # Ray says in many ways that a process is gone
-            log.warning("a worker is gone", extra={"worker": member.name, "error": str(error)})
+            unasked = logging.WARNING if member.state != "leaving" else logging.INFO
+            log.log(unasked, "a worker is gone", extra={"worker": member.name, "error": str(error)})
         closed.cancel()
         await self._bury(member)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 import ray
@@ -26,7 +27,7 @@ class Keeper:
     """The actor: a plain `Controller`, and nothing that Ray must know."""
 
     def __init__(self, spec: PoolSpec) -> None:
-        recovered = bool(ray.get_runtime_context().was_current_actor_reconstructed)
+        recovered = _is_recovered()
         self._spec = spec
         self._controller = Controller(spec, RayCluster(), on_over=exit_actor, recovered=recovered)
         self._controller.start()
@@ -54,6 +55,13 @@ class Keeper:
 
     def stop(self, drain_s: float) -> None:
         self._controller.stop(drain_s)
+
+
+def _is_recovered() -> bool:
+    """Has Ray started this actor anew?"""
+    with warnings.catch_warnings():  # Ray deprecates what its own property uses, and tells every driver
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
 
 class KeeperHandle:
