@@ -72,7 +72,7 @@ _WORKER = (
     Grant("stats", "hincrby"),
     Grant("config", "hget hmget hset hexists"),
     Grant("workers beats missed", "hset hsetnx hget hdel hgetall hkeys hlen hexists"),
-    Grant("blob:*", "get mget unlink pexpire"),
+    Grant("blob:*", "get mget unlink pexpire pttl"),
     Grant("part:*", "xadd xrevrange pexpire unlink"),
     Grant("home:*", "get set"),
     Grant("tick storm", "get set del pttl"),

@@ -62,7 +62,8 @@ class DeadLetters:
         return self._read(found[0]) if found else None
 
     def replay(self, id: str) -> bool:
-        """Run the job once more as if it were new, with all its retries. False when there is no such letter.
+        """Run the job once more as if it were new, with all its retries. False when there is no such letter, or a later
+        job with the same `options(id=)` is open or has an outcome.
 
         Its id stays, so `options(keep=)` counts for the new reply, and its client is told of it. Raises `QueueFull`,
         `ServerFull`, or `JobUnreadable` when its large arguments have expired; the letter then stays.

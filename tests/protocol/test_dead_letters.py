@@ -8,6 +8,7 @@ from unittest.mock import ANY
 import pytest
 
 from pullet_broker.errors import ServerError
+from pullet_broker.job import Job
 from pullet_broker.keys import PLACE_LANE
 from pullet_broker.link import Link
 from pullet_broker.moves.dead import Replay, replay
@@ -306,6 +307,52 @@ def test_a_purge_does_not_touch_the_arguments_of_a_replayed_job(scribe: Scribe) 
     scribe.replay(job)
     assert not scribe.purge(job)
     assert scribe.link.execute("EXISTS", scribe.queue.keys.blob(job)) == 1
+
+
+@pytest.mark.parametrize("how", ["purge", "cap"])
+def test_arguments_of_a_new_job_with_the_same_id_outlive_the_letter_of_the_old_one(scribe: Scribe, how: str) -> None:
+    scribe = small(scribe, dead_letters=1)
+    caller, worker = scribe.caller(), scribe.worker()
+    old = Job("order-1", "work", LARGE, named=True)
+    caller.submit(old)
+    worker.fail(worker.take_one())
+    scribe.link.execute("DEL", scribe.queue.keys.reply(old.id))
+    caller.submit(dataclasses.replace(old, args=LARGE + b"new"))
+    entry = worker.take_one()
+    if how == "purge":
+        assert scribe.purge(old.id)
+    else:
+        bury(caller, worker)
+    assert scribe.letters() == [] or scribe.letters()[0]["id"] != old.id
+    assert scribe.link.execute("GET", scribe.queue.keys.blob(old.id)) == LARGE + b"new"
+    assert worker.fail(entry) == "DEAD"
+    assert scribe.link.execute("PTTL", scribe.queue.keys.blob(old.id)) > 0
+
+
+def test_the_letter_of_a_new_job_with_the_same_id_takes_the_large_arguments_of_the_old_one_away(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    old = Job("order-1", "work", LARGE, named=True)
+    caller.submit(old)
+    worker.fail(worker.take_one())
+    scribe.link.execute("DEL", scribe.queue.keys.reply(old.id))
+    caller.submit(dataclasses.replace(old, args=b"\x90"))
+    worker.fail(worker.take_one())
+    assert len(scribe.letters()) == 1
+    assert scribe.link.execute("EXISTS", scribe.queue.keys.blob(old.id)) == 0
+
+
+def test_a_replay_does_not_undo_the_outcome_of_a_later_job_with_the_same_id(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    job = Job("order-1", "work", b"\x90", named=True)
+    caller.submit(job)
+    worker.fail(worker.take_one())
+    scribe.link.execute("DEL", scribe.queue.keys.reply(job.id))
+    caller.submit(job)
+    worker.finish(worker.take_one())
+    assert scribe.replay(job.id).answer is Replay.MISSING
+    assert scribe.ended(job.id) == "ok"
+    scribe.link.execute("DEL", scribe.queue.keys.reply(job.id))
+    assert scribe.replay(job.id).answer is Replay.OK
 
 
 def test_a_letter_deleted_by_hand_is_missing_and_its_place_is_given_up(scribe: Scribe) -> None:

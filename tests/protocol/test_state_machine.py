@@ -7,6 +7,7 @@ The model in `tests.support.model` says what each call must answer.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -19,10 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import Standing
-from tests.support.model import HOUR, KEYS, LAST_PLACE, LEASE, LIMITS, PLACES, Hand, Model
+from tests.support.model import HOUR, KEYS, LAST_PLACE, LEASE, LIMITS, NAMES, PLACES, Hand, Model
 from tests.support.scribe import a_job
 
 T = TypeVar("T")
+Kind = tuple[str, int, bytes, str, str]
 
 some = st.integers(0, 20)
 """Picks one of whatever there is: drawn without a look at the state, so that a failure shrinks well."""
@@ -31,8 +33,9 @@ kinds = st.tuples(
     st.sampled_from([0, 0, HOUR]),
     st.sampled_from([b"", b"large"]),
     st.sampled_from(["", *KEYS]),
+    st.sampled_from(["", "", "", *NAMES]),
 )
-"""Lane, delay, arguments and key of a job."""
+"""Lane, delay, arguments and key of a job, and the id that its caller chose for it."""
 fates = st.sampled_from(["answered", "answered", "answered", "answer lost", "late"])
 """Of a call. `late`: it may still arrive, any time, or never."""
 
@@ -58,14 +61,14 @@ class Story(RuleBasedStateMachine):
     @rule(
         who=some, kinds=st.lists(kinds, min_size=1, max_size=4), ahead=st.sampled_from([0, 0, 0, 0, 1, 2]), fate=fates
     )
-    def submit(
-        self, who: int, kinds: list[tuple[str, int, bytes, str]], ahead: int = 0, fate: str = "answered"
-    ) -> None:
+    def submit(self, who: int, kinds: list[Kind], ahead: int = 0, fate: str = "answered") -> None:
         """`ahead`: batches are pipelined, and as many jobs before this one did not arrive."""
         author = self.model.authors[who % 2]
-        for lane, delay_ms, args, key in kinds:
+        for lane, delay_ms, args, key, name in kinds:
             job = a_job(args, lane=lane, delay_ms=delay_ms, key=key)
-            self.model.jobs[job.id] = job
+            if name:
+                job = dataclasses.replace(job, id=name, named=True)
+            self.model.write(job)
             author.jobs.append(job)
         first = author.heard + 1 + ahead
         batch = author.jobs[first - 1 : first + 3]
@@ -95,6 +98,14 @@ class Story(RuleBasedStateMachine):
         if job in self.model.replies:
             self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.reply(job))
             self.model.read.add(job)
+
+    @rule(who=some, name=st.sampled_from(NAMES), kind=kinds)
+    def a_chosen_id_lives_again(self, who: int, name: str, kind: Kind) -> None:
+        """The reply of the last job with this id has expired, if it has ended."""
+        if name in self.model.replies:
+            self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.reply(name))
+            self.model.read.add(name)
+        self.submit(who, [(*kind[:4], name)])
 
     def some_job(self, which: int) -> str:
         jobs = list(self.model.jobs)
@@ -150,7 +161,7 @@ class Story(RuleBasedStateMachine):
         if not hand.held:
             hand.held += self.model.cycle(hand, [], 2, True, False)
         if not hand.held:
-            self.submit(slot, [("normal", 0, b"", "")])
+            self.submit(slot, [("normal", 0, b"", "", "")])
             hand.held += self.model.cycle(hand, [], 2, True, False)
         return hand
 
@@ -224,7 +235,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(who=some, key=st.sampled_from(KEYS))
     def a_place_is_too_slow(self, who: int, key: str) -> None:
-        self.submit(who, [("normal", 0, b"", key)])
+        self.submit(who, [("normal", 0, b"", key, "")])
         if place := self.model.scribe.home(key):
             self.call(partial(self.model.spill, place))
 
@@ -241,7 +252,7 @@ class Story(RuleBasedStateMachine):
     # -- dead letters
 
     @rule(which=some, kind=kinds, again=st.booleans())
-    def bring_back_or_throw_away(self, which: int, kind: tuple[str, int, bytes, str], again: bool) -> None:
+    def bring_back_or_throw_away(self, which: int, kind: Kind, again: bool) -> None:
         """One of the dead letters, of which there is one if that can be, or a job that is none."""
         if not self.model.look().buried:
             self.submit(which, [kind])

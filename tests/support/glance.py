@@ -35,12 +35,16 @@ class Glance:
     """The job of each dead letter, by its place."""
     buried: dict[str, str]
     """The place of the letter of each dead job."""
+    large_letters: set[str]
+    """Dead jobs whose letters say that their arguments are in a blob."""
+    open_names: set[str]
+    """Open jobs whose callers chose the id."""
     storm: int
     """Suspects that killed their workers not long ago."""
     workers: int
     """Those that are registered, the dead that nobody has found included."""
     mail: list[str]
-    """The jobs whose replies were sent to the inboxes."""
+    """The jobs whose replies were sent to the inboxes, once for each time."""
 
     @property
     def live(self) -> list[str]:
@@ -63,6 +67,7 @@ def glance(
         ("ZRANGE", keys.fixed("delayed"), 0, -1),
         ("XRANGE", keys.fixed("dead"), "-", "+"),
         ("HGETALL", keys.fixed("buried")),
+        ("HKEYS", keys.fixed("named")),
         ("GET", keys.fixed("storm")),
         ("HLEN", keys.fixed("workers")),
         ("MGET", "-", *(keys.reply(job) for job in jobs)),
@@ -73,7 +78,8 @@ def glance(
     groups = {lane: _receive_rows(link) for lane in lanes}
     existing, homes = link.receive(), link.receive()[1:]
     parked, delayed = link.receive(), link.receive()
-    letters, buried, storm, workers = link.receive(), link.receive(), link.receive(), link.receive()
+    letters, buried, open_names = link.receive(), link.receive(), link.receive()
+    storm, workers = link.receive(), link.receive()
     replies = link.receive()[1:]
     lifetimes = [link.receive() for _ in jobs]
     boxes = [link.receive() for _ in clients]
@@ -89,6 +95,8 @@ def glance(
         places={place.decode() for place in existing},
         letters={place.decode(): flat[1].decode() for place, flat in letters},
         buried={job.decode(): place.decode() for job, place in zip(buried[::2], buried[1::2], strict=True)},
+        large_letters={flat[1].decode() for _, flat in letters if b"blob" in flat[::2]},
+        open_names={job.decode() for job in open_names},
         storm=int(storm.split()[0]) if storm else 0,
         workers=workers,
         mail=[job.decode() for box in boxes for _, flat in box for job in flat[::2] if job != b":open"],

@@ -15,7 +15,7 @@ from pullet_broker.moves.cycle import SUSPECT, Outcome, fail, needs_claim
 from pullet_broker.moves.dead import Replay
 from pullet_broker.moves.life import spill
 from pullet_broker.moves.submit import Answer
-from pullet_broker.reply import pack_reply
+from pullet_broker.reply import pack_reply, read_reply
 from pullet_broker.settings import Affinity, Lease, Limits, Queue
 from tests.support.glance import Glance, Place, glance
 from tests.support.scribe import Caller, Scribe, Worker
@@ -28,6 +28,8 @@ PLACES = ("a", "b", "a")
 LAST_PLACE = "c"
 KEYS = ("k", "l")
 """Of the jobs that have one."""
+NAMES = ("order-1", "order-2")
+"""Ids of the jobs whose callers choose them: each may live several times, one life after the other."""
 PATIENT, HASTY = Affinity(spill_s=HOUR), Affinity(spill_s=1e-6)
 _numbers = itertools.count(1)
 
@@ -81,8 +83,12 @@ class Model:
         self.accepted: set[str] = set()
         self.replies: dict[str, bytes] = {}
         self.read: set[str] = set()
-        self.former: Counter[str] = Counter()
-        """Outcomes of jobs that were replayed since."""
+        self.mail: Counter[str] = Counter()
+        """How often a reply of each job must have been sent, beside the one to the caller of its last outcome."""
+        self.readers: dict[str, list[Author]] = {}
+        """Who waits, besides, for a job that is open."""
+        self.dead: dict[str, Job] = {}
+        """The jobs of the dead letters, by their places."""
         self.numbers = itertools.count(1)
         self.sound = False
         """The promises held when they were last looked at, and nothing was done since."""
@@ -91,6 +97,10 @@ class Model:
 
     def new_hand(self, place: str) -> Hand:
         return Hand(Worker(self.scribe.link, self.scribe.queue.at(place), f"w{next(self.numbers):04}"))
+
+    def write(self, job: Job) -> None:
+        """A caller wants to submit it. One with the same id may have been submitted before."""
+        self.jobs.setdefault(job.id, job)
 
     def outcome(self, word: str, entry: Entry, hand: Hand) -> Outcome:
         """One that can be told from every other."""
@@ -112,20 +122,48 @@ class Model:
     def submit(self, author: Author, connection: int, first: int, batch: list[Job]) -> None:
         seen = self.look()
         answer = author.caller.send(first, *batch, connection=connection)
-        expected, accepted = Answer.OK, batch[max(0, author.mark + 1 - first) :]
+        expected, offered = Answer.OK, batch[max(0, author.mark + 1 - first) :]
         if connection < author.connection:
-            expected, accepted = Answer.STALE, []
+            expected, offered = Answer.STALE, []
         elif batch and first > author.mark + 1:
-            expected, accepted = Answer.GAP, []
-        elif len(accepted) > (room := LIMITS.backlog_jobs - len(seen.live)):
-            expected, accepted = Answer.FULL, accepted[: max(0, room)]
+            expected, offered = Answer.GAP, []
         author.connection = max(author.connection, connection)
-        author.mark += len(accepted)
-        self.accepted |= {job.id for job in accepted}
+        accepted = self._accept(author, offered, seen)
+        if accepted < len(offered):
+            expected = Answer.FULL
+        author.mark += accepted
         assert (answer.answer, answer.mark) == (expected, author.mark)
         now = self.look()
-        for job in accepted:
-            assert lanes_of(job.id, now) == ([] if job.delay_ms else [self.lane_for(job, seen)])
+        for job in offered[:accepted]:
+            if self.jobs[job.id] is job and job.id not in seen.live and job.id not in seen.replies:
+                assert lanes_of(job.id, now) == ([] if job.delay_ms else [self.lane_for(job, seen)])
+
+    def _accept(self, author: Author, jobs: list[Job], seen: Glance) -> int:
+        """How many of them have their place, as new ones or beside the one that has their id."""
+        live = [*seen.live]
+        for n, job in enumerate(jobs):
+            if job.named and job.id in seen.replies:
+                self.mail[job.id] += 1
+            elif job.named and job.id in live:
+                readers = self.readers.setdefault(job.id, [])
+                readers += [author] if author not in readers else []
+            elif len(live) >= LIMITS.backlog_jobs:
+                return n
+            else:
+                self._begin(job)
+                live.append(job.id)
+        return len(jobs)
+
+    def _begin(self, job: Job) -> None:
+        """A new job, or a new life of one that nobody knows any more."""
+        self._forget_outcome(job.id)
+        self.jobs[job.id] = job
+        self.accepted.add(job.id)
+
+    def _forget_outcome(self, job: str) -> None:
+        if self.replies.pop(job, None) is not None:
+            self.mail[job] += 1
+        self.read.discard(job)
 
     def lane_for(self, job: Job, seen: Glance) -> str:
         """Where a job belongs: at the home of its key as long as that is there, else on the lane of its priority."""
@@ -221,16 +259,21 @@ class Model:
     def replay(self, job: str) -> None:
         seen = self.look()
         answer = self.scribe.replay(job).answer
-        if job not in seen.buried:
+        if job not in seen.buried or job in seen.open_names or self._ended_otherwise(job, seen):
             assert answer is Replay.MISSING
+        elif job in seen.large_letters and job not in seen.blobs:
+            assert answer is Replay.GONE
         elif len(seen.live) >= LIMITS.backlog_jobs:
             assert answer is Replay.FULL
         else:
             assert answer is Replay.OK
-            del self.replies[job]
-            self.read.discard(job)
-            self.former[job] += 1
+            self._begin(self.dead.get(seen.buried[job], self.jobs[job]))
             assert lanes_of(job, self.look()) == [self.lane_for(self.jobs[job], seen)]
+
+    def _ended_otherwise(self, job: str, seen: Glance) -> bool:
+        """A later job with the id of this dead one has ended, and not as a dead letter: its outcome stands."""
+        reply = seen.replies.get(job)
+        return reply is not None and read_reply(reply).outcome not in ("error", "crashed", "lost")
 
     def purge(self, job: str) -> None:
         seen = self.look()
@@ -244,7 +287,11 @@ class Model:
     def _ended(self, outcome: Outcome) -> None:
         job = outcome.entry.job
         assert job not in self.replies, "a second outcome"
-        self.replies[job] = outcome.reply
+        self._end(job, outcome.reply)
+
+    def _end(self, job: str, reply: bytes) -> None:
+        self.replies[job] = reply
+        self.mail[job] += len(self.readers.pop(job, []))
 
     def knows_all(self, hand: Hand) -> bool:
         """Nothing is pending for a worker that it does not hold."""
@@ -264,17 +311,22 @@ class Model:
         assert seen.pending.keys() <= seen.entries.keys()
         assert sorted(seen.parked) == sorted(seen.due)
         for job, reply in seen.replies.items():
-            assert self.replies.setdefault(job, reply) == reply
+            if job not in self.replies:
+                self._end(job, reply)
+            assert self.replies[job] == reply
             assert job not in self.read
-        assert Counter(seen.mail) == Counter(self.replies.keys()) + self.former
+        assert Counter(seen.mail) == Counter(self.replies.keys()) + self.mail
+        assert seen.open_names == {job for job in seen.live if self.jobs[job].named}
         assert seen.buried == {job: place for place, job in seen.letters.items()}
-        assert seen.buried.keys() <= self.replies.keys()
+        assert {job for job in seen.buried if not self.jobs[job].named} <= self.replies.keys()
+        for job, place in seen.buried.items():
+            self.dead.setdefault(place, self.jobs[job])
         assert len(seen.letters) <= LIMITS.dead_letters
         large = {job for job in places if len(self.jobs[job].args) > LIMITS.blob_over_bytes}
         assert {job for job, passing in seen.blobs.items() if not passing} == large
         lanes = {name.removeprefix("jobs:at:") for name in self.scribe.names() if name.startswith("jobs:at:")}
         assert lanes == seen.places
-        assert {job for job, passing in seen.blobs.items() if passing} <= seen.buried.keys()
+        assert {job for job, passing in seen.blobs.items() if passing} <= seen.large_letters
         for hand in filter(None, self.hands):
             assert set(hand.places_of(hand.held)) <= self.pending_at(hand, seen)
         self.sound = True

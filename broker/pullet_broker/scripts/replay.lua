@@ -2,7 +2,8 @@
 -- KEYS     config named parked dead buried stats cancelled places LANES
 -- ARGV     schema job home_ms backlog reply blob
 -- RETURNS  {status, backlog, limit}      OK | MISSING | GONE | FULL | SCHEMA
---          MISSING: there is no such letter, it was replayed before, or a new job has its id; GONE: its large arguments have expired
+--          MISSING: there is no such letter, it was replayed before, or a new job has its id or has ended under it;
+--          GONE: its large arguments have expired
 -- USES     schema entry reissue letters backlog
 -- ATOMIC   the job must not be both dead and waiting, and its arguments must not end while it waits
 if not (whole(arg.backlog) and positive(arg.home_ms)) then
@@ -15,6 +16,8 @@ if not flat then
   return {'MISSING', 0, 0}
 end
 if redis.call('HEXISTS', key.named, arg.job) == 1 then return {'MISSING', 0, 0} end
+local outcome = redis.call('GETRANGE', arg.reply .. arg.job, 0, 15):match('^%a+')
+if outcome and outcome ~= (field(flat, 'error') or ''):match('^%a+') then return {'MISSING', 0, 0} end
 local large = field(flat, 'blob')
 if large and redis.call('EXISTS', arg.blob .. arg.job) == 0 then return {'GONE', 0, 0} end
 local backlog, limit = count_backlog()

@@ -9,17 +9,18 @@ local function make_room()
     local oldest = redis.call('XRANGE', key.dead, '-', '+', 'COUNT', 1)[1]
     local job = field(oldest[2], 'id') or ''
     drop_letter(oldest[1], job)
-    if field(oldest[2], 'blob') then redis.call('UNLINK', arg.blob .. job) end
+    if field(oldest[2], 'blob') then drop_arguments(job) end
   end
 end
 
 local function bury(flat, entry, consumer, reply, errors, log)
-  local job = field(flat, 'id') or ''
-  local place = find_letter(job) -- a server that lost its last second may bury a job twice
+  local job, large = field(flat, 'id') or '', field(flat, 'blob')
+  local place = find_letter(job) -- of an earlier job with this id; or a server that lost its last second does it twice
   if place then drop_letter(place, job) end
+  if place and not large then drop_arguments(job) end
   local letter = changed(flat, entry, {worker = consumer, error = reply, errors = errors, log = log ~= '' and log or nil})
   redis.call('HSET', key.buried, job, redis.call('XADD', key.dead, '*', unpack(letter)))
   redis.call('HINCRBY', key.stats, 'dead', 1)
-  if field(flat, 'blob') then redis.call('PEXPIRE', arg.blob .. job, arg.dead_ms) end
+  if large then redis.call('PEXPIRE', arg.blob .. job, arg.dead_ms) end
   make_room()
 end
