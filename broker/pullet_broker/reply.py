@@ -10,6 +10,7 @@ The words are outcome, attempt, worker and microseconds of run time, so that `re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pullet_broker.codec import decode, encode
@@ -73,15 +74,34 @@ def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Bu
 
 def read_reply(raw: bytes) -> Reply:
     """Raises `DecodeError` for bytes that no worker and no script of ours wrote."""
-    end = raw.find(b"\n", 0, HEAD_LIMIT)
-    words = raw[: max(end, 0)].split(b" ")
-    payload = raw[end + 1 :] if len(raw) <= LARGE else memoryview(raw)[end + 1 :]
-    if end < 0 or len(words) != 4 or max(len(words[1]), len(words[3])) > 18:
-        raise DecodeError(f"not a reply: {raw[:60]!r}")
+    payload: Buffer
+    if len(raw) <= LARGE:
+        head, newline, payload = raw.partition(b"\n")
+    else:
+        head, newline, _ = raw[:HEAD_LIMIT].partition(b"\n")
+        payload = memoryview(raw)[len(head) + 1 :]
+    said, _, run_us = head.rpartition(b" ")
     try:
-        return Reply(words[0].decode(), int(words[1]), words[2].decode(), int(words[3]), payload)
+        if newline:
+            return Reply(*_read_head(said), _number(run_us), payload)
     except ValueError:
-        raise DecodeError(f"not a reply: {raw[:60]!r}") from None
+        pass
+    raise DecodeError(f"not a reply: {raw[:60]!r}")
+
+
+@lru_cache(maxsize=1024)
+def _read_head(head: bytes) -> tuple[str, int, str]:
+    """Outcome, attempt and worker: the same in nearly all replies of a worker, so read once. Raises `ValueError`."""
+    if len(head) > HEAD_LIMIT:
+        raise ValueError("too long for a head of ours")
+    outcome, attempt, worker = head.split(b" ")
+    return outcome.decode(), _number(attempt), worker.decode()
+
+
+def _number(text: bytes) -> int:
+    if len(text) > 18:
+        raise ValueError("too long for a number of ours")
+    return int(text)
 
 
 def pack_failure(failure: Failure) -> Buffer:

@@ -13,7 +13,7 @@ from pullet import bridge
 from pullet.condition import Condition
 from pullet.html import seconds, table
 from pullet.travelling import pickled
-from pullet.waiting import PATIENCE_S, Waiters, time_left
+from pullet.waiting import PATIENCE_S, time_left
 from pullet.wakeups import until_done
 from pullet_broker.errors import RayMissing
 from pullet_broker.progress import Progress, read_progress
@@ -21,6 +21,8 @@ from pullet_broker.progress import Progress, read_progress
 log = logging.getLogger("pullet.client")
 
 R = TypeVar("R")
+
+PENDING, FINISHED = concurrent.futures._base.PENDING, concurrent.futures._base.FINISHED
 
 
 class Future(concurrent.futures.Future[R]):
@@ -47,6 +49,11 @@ class Future(concurrent.futures.Future[R]):
     """Makes the value what the method's return annotation says, from the plain data that came."""
     since: float | None = None
     """When it was submitted, on the monotonic clock; None where that was elsewhere."""
+    _state = PENDING
+    _result: R | None = None
+    _exception: BaseException | None = None
+    _done_callbacks: Any = ()
+    _asked = False
     _on_progress: tuple[Callable[[Progress], object], ...] = ()
     _reported = (0, 0)  # attempt and number of the last report
 
@@ -54,16 +61,12 @@ class Future(concurrent.futures.Future[R]):
         self, job_id: str, ask_to_cancel: Callable[..., object], share: Callable[[str], Any] | None = None
     ) -> None:
         """`ask_to_cancel` is called with the job's id, and with True beside it to stop it at any price."""
-        # Not super().__init__(): the condition that it makes costs more than all the rest of a submit. A test compares.
+        # Not super().__init__(): the condition that it makes costs more than all the rest of a submit, and what most
+        # futures never change is on the class. A test compares.
         self._condition: Any = Condition()
-        self._state = concurrent.futures._base.PENDING
-        self._result: R | None = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = Waiters()
-        self._done_callbacks: list[Callable[..., object]] = []
+        self._waiters: Any = self._condition
         self.job_id = job_id
         self._ask_to_cancel = ask_to_cancel
-        self._asks = [ask_to_cancel]  # popped by whichever thread is the first to cancel
         self._share = share
 
     def result(self, timeout: float | None = None) -> R:
@@ -71,6 +74,10 @@ class Future(concurrent.futures.Future[R]):
 
         In a Ray task a wait of more than some 50 ms gives the task's CPU to others until the outcome is here.
         """
+        if (
+            self._state == FINISHED and self._exception is None
+        ):  # it is the last thing that is set: no need for the lock
+            return self._result  # type: ignore[return-value]
         started = time.monotonic()
         try:
             return super().result(_patience(timeout))
@@ -80,12 +87,20 @@ class Future(concurrent.futures.Future[R]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise, or None. Waits as `result` does."""
+        if self._state == FINISHED:
+            return self._exception
         started = time.monotonic()
         try:
             return super().exception(_patience(timeout))
         except concurrent.futures.TimeoutError:
             pass
         return super().exception(self._wait(started, timeout))
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[R]], object]) -> None:
+        """Call this with the future when it is done, in the thread that reads replies, or now: be quick."""
+        with self._condition:
+            self._done_callbacks = self._done_callbacks or []
+        super().add_done_callback(fn)
 
     def add_progress_callback(self, call: Callable[[Progress], object]) -> None:
         """Call this with each report that comes, in the thread that reads replies: be quick. The last one is in
@@ -153,12 +168,12 @@ class Future(concurrent.futures.Future[R]):
         """The job ended as cancelled. The first call gets the function that asks the server to cancel it."""
         if not super().cancel():
             return None
-        try:
-            ask = self._asks.pop()
-        except IndexError:
+        with self._condition:
+            first, self._asked = not self._asked, True
+        if not first:
             return None
         self.set_running_or_notify_cancel()
-        return ask
+        return self._ask_to_cancel
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pickled(self, self._share)

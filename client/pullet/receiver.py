@@ -55,7 +55,8 @@ class Receiver:
         self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + LATE_S)
         self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
-        self._done: list[str] = []
+        self._done: list[bytes] = []  # keys to delete
+        self._reply_prefix = queue.keys.reply_prefix.encode()
         self._told = b""
         self._has_items = False  # of streams, or reports, since the inbox was trimmed
         self._look_first = self._interrupted = False
@@ -172,12 +173,13 @@ class Receiver:
 
     def _resolve(self, replies: Iterable[tuple[bytes, bytes]]) -> None:
         large: list[bytes] = []
+        now = time.monotonic()
         with batch():
             for job, raw in replies:
                 if b":" in job:
                     self._hear(*read_name(job), raw)
                 elif raw:
-                    self._settle(job, raw)
+                    self._settle(job, raw, now)
                 elif job in self._open:
                     large.append(job)
         if large:
@@ -187,10 +189,11 @@ class Receiver:
         """Look up replies by key: large ones one at a time would do, and so would many small ones at once."""
         keys = [self._queue.keys.reply(job.decode()) for job in jobs]
         found = self._link.execute("MGET", *keys)
+        now = time.monotonic()
         with batch():
             for job, raw in zip(jobs, found, strict=True):
                 if raw is not None:
-                    self._settle(job, raw)
+                    self._settle(job, raw, now)
 
     def _hear(self, job: bytes, what: int | bytes, raw: bytes) -> None:
         """What comes before the reply: an item of a stream, by its index, or how far the job is.
@@ -212,7 +215,7 @@ class Receiver:
             for index, raw in found:
                 arrivals.feed(index, raw)
 
-    def _settle(self, job: bytes, raw: bytes) -> None:
+    def _settle(self, job: bytes, raw: bytes, now: float) -> None:
         item = self._open.get(job)
         if item is None:
             return  # a reply that was read before
@@ -221,12 +224,12 @@ class Receiver:
         if self._open.pop(job, None) is None:
             return  # cancelled meanwhile
         if not item.keep:
-            self._done.append(self._queue.keys.reply(job.decode()))
+            self._done.append(self._reply_prefix + job)
             if item.arrivals is not None:
-                self._done.append(self._queue.keys.part(job.decode()))
+                self._done.append(self._queue.keys.part(job.decode()).encode())
         future = item.settle()
         future.accepted = True
-        resolve(future, raw, self._queue)
+        resolve(future, raw, self._queue, now)
 
     def _look(self) -> None:
         again = self._link.opened > 0 and not self._link.is_open

@@ -61,16 +61,20 @@ def register_error(cls: type[Exception]) -> type[Exception]:
     return cls
 
 
-def resolve(future: Future[Any], raw: bytes, queue: Queue) -> None:
-    """Give a future its outcome. A future that was cancelled meanwhile stays cancelled."""
+def resolve(future: Future[Any], raw: bytes, queue: Queue, now: float | None = None) -> None:
+    """Give a future its outcome. A future that was cancelled meanwhile stays cancelled.
+
+    `now` is when the reply came, on the monotonic clock, for whoever has many of them.
+    """
     try:
         reply = read_reply(raw)
-        future.attempts, future.worker, future.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
+        future.attempts, future.worker = reply.attempt, reply.worker
+        future.run_s = run_s = reply.run_us / 1e6
         if future.since is not None:
-            future.wait_s = max(0.0, time.monotonic() - future.since - future.run_s)
+            future.wait_s = max(0.0, (now or time.monotonic()) - future.since - run_s)
         outcome = _OUTCOMES.get(reply.outcome, _unknown)
         value, error = outcome(reply, future.job_id, queue)
-        if error is None and future.build is not None and not is_pickled(reply.payload):
+        if future.build is not None and error is None and not is_pickled(reply.payload):
             value = future.build(value)
     except (DecodeError, TooLarge) as bad:
         value, error = None, bad

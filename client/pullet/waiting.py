@@ -53,15 +53,11 @@ class LendingEvent(threading.Event):
             bell.wait(time_left(started, timeout))
 
 
-class Waiters(list[Any]):
-    """The waiters of one future."""
-
-    __slots__ = ()
-
-    def append(self, waiter: Any) -> None:
-        if type(getattr(waiter, "event", None)) is threading.Event:
-            waiter.event = LendingEvent()
-        super().append(waiter)
+def lending(waiter: Any) -> Any:
+    """The same waiter, with an event whose long waits lend."""
+    if type(getattr(waiter, "event", None)) is threading.Event:
+        waiter.event = LendingEvent()
+    return waiter
 
 
 def lend_during(call: Callable[[], T]) -> T:
