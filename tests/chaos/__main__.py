@@ -27,6 +27,9 @@ from tests.chaos.plan import DECK, Plan
 )
 @click.option("--poison", type=int, help="Jobs that kill their worker. [default: 0.05 %]")
 @click.option("--long", type=int, help="Jobs that take longer than a lease. [default: 0.12 %]")
+@click.option(
+    "--budget", "budget_s", default=0.005, show_default=True, help="Seconds of work that a worker takes at once."
+)
 @click.option("--workers", default=4, show_default=True)
 @click.option("--drain", "drain_s", default=300.0, show_default=True, help="Seconds in which all must end.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where histories and data are kept. [default: nowhere]")
@@ -56,7 +59,7 @@ def main(
             folder.mkdir(parents=True)
         with Path(folder or scratch, "ray.log").open("w") as log, contextlib.redirect_stdout(log):  # each death is told
             run = play(plan, folder or Path(scratch), server)
-    print("\n".join(report.lines(plan, run.program, run.faults, run.verdict, run.took_s)))
+    print("\n".join(report.lines(plan, run)))
     sys.exit(0 if run.verdict.is_right else 1)
 
 

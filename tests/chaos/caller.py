@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.chaos.history import Recorder, of_kind, read_history
 from tests.chaos.plan import Plan, Task
 
 FLUSH_S = 0.5
+LOOKS = 32
+"""Jobs of a predecessor that are asked for at once."""
 AGAIN = 25
 """Kept replies that are read once more at the end."""
 
@@ -80,11 +83,11 @@ class Caller:
         events = read_history(self._part.folder, self._part.who)
         got = {event["id"] for event in of_kind(events, "got", "found")}
         submitted = of_kind(events, "submit")
-        for event in submitted:
-            if event["id"] not in got:
-                future = self._find(event["id"])
-                self._futures[event["id"]] = future
-                future.add_done_callback(partial(_note_outcome, partial(self._recorder.note, "found", id=event["id"])))
+        open_ = [event["id"] for event in submitted if event["id"] not in got]
+        with ThreadPoolExecutor(LOOKS) as looks:  # there may be thousands, and the next kill is not far
+            for job, future in zip(open_, looks.map(self._find, open_), strict=True):
+                self._futures[job] = future
+                future.add_done_callback(partial(_note_outcome, partial(self._recorder.note, "found", id=job)))
         return {int(event["name"].partition(".")[0]) for event in submitted}
 
     def _find(self, job: str) -> Future[Any]:

@@ -5,17 +5,20 @@ The arithmetic is that of Jepsen's total queue, and more. Each finding is a list
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.chaos.accounts import Account, Accounts, Read, keep_accounts
+from tests.chaos.forgotten import Forgotten
 from tests.chaos.history import Event
 from tests.chaos.ledger import Commit, Ledger, Story
 
 MOST_EXTRA = 0.003
 """Executions that faults explain, beyond the first of each job, as a share of the jobs."""
-FEW_EXTRA = 5
-"""So many are no sign of anything, however small the run: one worker that dies has up to that many in hand."""
+HAND = 5
+"""Jobs that a worker has in hand. So many again for each job that kills are no sign of anything, however small the run:
+its neighbours may have run, and nobody was told."""
 MAX_CRASHES = 3
 MEMORY_BYTES = 1 << 20
 """How much more than before there may be in memory after a drain."""
@@ -28,6 +31,7 @@ FINDINGS = {
     "changed": "was read with two different outcomes",
     "false": "was read or committed with what none of its executions gave",
     "revived": "was issued again after its outcome was committed",
+    "forgotten": "was accepted or read, and then forgotten by the server",
     "condemned": "is a dead letter, and kills nobody",
     "poison": "kills its workers, and did not end as a dead letter after exactly three",
     "unexplained": "ran again, and no fault had hit the worker that had it",
@@ -56,6 +60,8 @@ class Verdict:
     executions: int
     extra: int = 0
     """Executions beyond the first of each job that does not kill its worker."""
+    renewed: int = 0
+    """Those of what the server had forgotten; not among the extra ones. Only where it may forget."""
     dead_letters: int = 0
     """Jobs of which worker after worker died."""
     unlucky: int = 0
@@ -70,8 +76,16 @@ class Verdict:
         return not any(self.wrong.values())
 
 
-def check(events: list[Event], ledger: Ledger, remains: Remains, *, durable: bool = True) -> Verdict:
-    """`durable`: the server forgets nothing (`appendfsync always`)."""
+def check(
+    events: list[Event],
+    ledger: Ledger,
+    remains: Remains,
+    crashes: Sequence[Forgotten] = (),
+    *,
+    durable: bool = True,
+    hand: int = HAND,
+) -> Verdict:
+    """`durable`: the server forgets nothing (`appendfsync always`). `hand`: how many jobs a worker may have in hand."""
     accounts = keep_accounts(events)
     verdict = Verdict(len(accounts.jobs), sum(event.what == "begin" for event in events))
     judge = Judge(accounts, verdict, durable)
@@ -79,6 +93,9 @@ def check(events: list[Event], ledger: Ledger, remains: Remains, *, durable: boo
         judge.look_at(account, ledger.get(job, Story()))
     judge.look_at_strangers(ledger)
     judge.look_at_remains(remains)
+    judge.look_at_extra(hand)
+    if durable:
+        verdict.wrong["forgotten"] += [f"{crash}" for crash in crashes if crash.jobs or crash.replies]
     return verdict
 
 
@@ -108,8 +125,11 @@ class Judge:
         self._wrong["keys"] += remains.keys
         if remains.memory_bytes > MEMORY_BYTES:
             self._wrong["memory"].append(f"{remains.memory_bytes} bytes more than before")
+
+    def look_at_extra(self, hand: int) -> None:
         verdict = self._verdict
-        if verdict.extra > max(FEW_EXTRA, MOST_EXTRA * verdict.jobs):
+        killers = sum(account.kind == "poison" for account in self._accounts.jobs.values())
+        if verdict.extra > max(hand * max(1, killers), MOST_EXTRA * verdict.jobs):
             self._wrong["extra"].append(f"{verdict.extra} executions beyond the first of {verdict.jobs} jobs")
 
     def _see_its_end(self, account: Account, story: Story) -> None:
@@ -163,12 +183,12 @@ class Judge:
         return len(story.killed) == MAX_CRASHES and all(pid in started and pid in hits for pid in story.killed)
 
     def _see_its_executions(self, account: Account) -> None:
-        ran = account.executions
-        self._verdict.extra += max(0, len(ran) - 1)
-        for before, after in pairwise(ran):
-            explained = self._accounts.explain(before, after) or (
-                not self._durable and self._accounts.server_died(before.began_at, after.began_at)
-            )
+        for before, after in pairwise(account.executions):
+            explained = self._accounts.explain(before, after)
+            if not explained and not self._durable and self._accounts.server_died(before.began_at, after.began_at):
+                self._verdict.renewed += 1
+                continue
+            self._verdict.extra += 1
             if not explained:
                 self._wrong["unexplained"].append(
                     f"{account.name} ({account.kind}): on {before.pid} at {before.began_at:.3f}, "

@@ -15,7 +15,7 @@ import ray
 from pullet_broker.address import Address
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
-from pullet_broker.settings import Lease, Queue
+from pullet_broker.settings import Lease, Prefetch, Queue
 from pullet_workers import Pool
 from pullet_workers.cluster import start_local_ray
 from tests.chaos.caller import Part
@@ -23,8 +23,10 @@ from tests.chaos.cast import Callers
 from tests.chaos.checker import Remains, Verdict, check
 from tests.chaos.engine import Work
 from tests.chaos.faults import Faults
-from tests.chaos.history import Recorder, read_history
+from tests.chaos.forgotten import Forgotten, find_forgotten
+from tests.chaos.history import Event, Recorder, read_history
 from tests.chaos.ledger import read_ledger
+from tests.chaos.meanwhile import Meanwhile, look_meanwhile
 from tests.chaos.plan import Plan
 from tests.chaos.store import Store
 from tests.support.leaks import FIXED, wait_until
@@ -44,11 +46,13 @@ class Run:
     faults: dict[str, int]
     program: str
     took_s: float
+    crashes: list[Forgotten]
+    meanwhile: Meanwhile | None
 
 
 def play(plan: Plan, folder: Path, server: str) -> Run:
     """`folder` keeps the histories and the server's data."""
-    queue = Queue(name="chaos", lease=LEASE)
+    queue = Queue(name="chaos", lease=LEASE, prefetch=Prefetch(budget_s=plan.budget_s))
     with contextlib.ExitStack() as stack:
         store = Store(folder, server, plan.fsync)
         stack.callback(store.close)
@@ -66,9 +70,19 @@ def play(plan: Plan, folder: Path, server: str) -> Run:
         wait_until(lambda: not any(_stranded(store, queue, pool).values()), REST_S)
         remains = _remains(store, queue, pool, memory)
         took_s = time.monotonic() - began_at
-    ledger = read_ledger(store.log_files, queue.keys.fixed(""))
-    verdict = check(read_history(folder), ledger, remains, durable=plan.fsync == "always")
-    return Run(verdict, faults.done, store.program, took_s)
+    events, prefix = read_history(folder), queue.keys.fixed("")
+    ledger, crashes = read_ledger(store.log_files, prefix), _forgotten(store, events, prefix)
+    verdict = check(events, ledger, remains, crashes, durable=plan.fsync == "always", hand=plan.hand)
+    return Run(verdict, faults.done, store.program, took_s, crashes, look_meanwhile(events))
+
+
+def _forgotten(store: Store, events: list[Event], prefix: str) -> list[Forgotten]:
+    """In each crash of the server's machine."""
+    found = []
+    for crash in store.crashes:
+        known, lost = read_ledger(store.log_files, prefix, crash.kept), read_ledger([crash.lost], prefix)
+        found.append(find_forgotten(events, crash.at, crash.unsynced_s, known, lost))
+    return found
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.chaos.history import Recorder
+from tests.chaos.plan import TINY_S
 
 LARGE_BYTES = 100_000
 
@@ -22,7 +23,7 @@ class Work:
 
     def tiny(self, name: str) -> list[str]:
         with self._execution(name) as token:
-            time.sleep(0.001)
+            time.sleep(TINY_S)
         return [name, token]
 
     def long(self, name: str, seconds: float) -> list[str]:

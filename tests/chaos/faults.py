@@ -106,7 +106,7 @@ class Faults:
     def _kill_server(self, act: Act) -> bool:
         with self._store.busy:
             self._recorder.note("server down", killed=True)
-            self._store.kill()
+            self._store.crash()
             self._over.wait(2 * act.length)
             self._store.start_again()
             self._proxy.come_up(self._store.url)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pullet_broker.codec import decode
 from pullet_broker.keys import LANE_KEYS
@@ -38,30 +38,44 @@ class Story:
 CRASH = re.compile(rb"-(\d+)\.[0-9a-f]{6} \d+ crashed")
 """In the notes of a dead letter: the worker, whose consumer's name has its process."""
 
+COUNT = re.compile(rb"\*\d+\r\n")
+"""How a command begins: of how many parts it is."""
+SIZE = re.compile(rb"\$\d+\r\n")
+"""How each of them begins."""
+
 Ledger = dict[str, Story]
 
 
-def read_ledger(files: list[Path], prefix: str) -> Ledger:
-    """The story of each job of the queue whose keys have this prefix."""
+def read_ledger(files: list[Path], prefix: str, length: int | None = None) -> Ledger:
+    """The story of each job of the queue whose keys have this prefix. `length`: of the last file only so much."""
     stories: Ledger = defaultdict(Story)
     for path in files:
-        for command in commands(path):
+        for command in commands(path, length if path is files[-1] else None):
             _enter(stories, [bytes(part) for part in command], prefix.encode())
     return dict(stories)
 
 
-def commands(path: Path) -> Iterator[list[bytes]]:
-    """The commands of one append-only file. A crash may have left the last one incomplete, in the middle of the file
-    too, where the server cut it off and went on."""
+def commands(path: Path, length: int | None = None) -> Iterator[list[bytes]]:
+    """The commands of an append-only file, or of a piece of one, whose first and last ones may be incomplete."""
     with path.open("rb") as file:
-        while line := file.readline():
-            if line[:1] != b"*":
-                continue  # a timestamp
-            yield [_bulk(file.readline(), file.read) for _ in range(int(line[1:]))]
+        while (length is None or file.tell() < length) and (line := file.readline()):
+            if not COUNT.fullmatch(line):
+                continue  # a timestamp, or the end of a command whose beginning is not here
+            command = list(_parts(file, int(line[1:])))
+            if len(command) == int(line[1:]):
+                yield command
 
 
-def _bulk(head: bytes, read: Callable[[int], bytes]) -> bytes:
-    return read(int(head[1:]) + 2)[:-2]
+def _parts(file: IO[bytes], count: int) -> Iterator[bytes]:
+    """The parts of a command, as far as they are there."""
+    for _ in range(count):
+        head = file.readline()
+        if not SIZE.fullmatch(head):
+            return
+        data = file.read(int(head[1:]) + 2)
+        if len(data) < int(head[1:]) + 2:
+            return
+        yield data[:-2]
 
 
 def _enter(stories: Ledger, command: list[bytes], prefix: bytes) -> None:

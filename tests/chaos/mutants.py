@@ -90,7 +90,8 @@ MUTANTS = (
         "broker/pullet_broker/scripts/reap.lua",
         (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
         ("condemned",),
-        ("--jobs", "1500", "--seconds", "3", "--faults", "0", "--poison", "5"),
+        # takes of some 16 jobs, and all submitted within a second: so jobs that kill have neighbours in every hand
+        ("--jobs", "1500", "--seconds", "1", "--faults", "0", "--poison", "2", "--budget", "0.02", "--drain", "300"),
     ),
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from pullet_broker.settings import Prefetch
+
 DECK = {
     "kill a worker": 13,
     "stop a worker": 6,
@@ -26,6 +28,8 @@ DECK = {
 }
 """The faults, and how often each comes in one round of the deck."""
 
+TINY_S = 0.001
+"""How long a tiny job runs."""
 RARE = {"poison": 0.0005, "long": 0.0012, "raising": 0.01, "large": 0.01}
 """Shares of the jobs that are not tiny."""
 
@@ -76,9 +80,16 @@ class Plan:
     """How many jobs kill their worker; None: the usual share."""
     long: int | None = None
     """How many take longer than a lease; None: the usual share."""
+    budget_s: float = Prefetch().budget_s
+    """How much run time workers may take in hand at once."""
     fsync: str = "always"
     drain_s: float = 300.0
     """How long everything may take to end after the last fault."""
+
+    @property
+    def hand(self) -> int:
+        """About how many tiny jobs that are."""
+        return round(self.budget_s / TINY_S)
 
     def acts(self) -> list[Act]:
         """Evenly spread over the run, but for its first and last tenth."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.checker import FINDINGS, Remains, check
+from tests.chaos.forgotten import Forgotten
 from tests.chaos.history import Event
 from tests.chaos.ledger import Commit, Ledger, Story
 
@@ -152,6 +153,15 @@ def test_a_job_that_is_issued_after_its_outcome_is_revived() -> None:
     assert tale.found() == {"revived"}
 
 
+def test_what_the_server_had_told_and_forgot_is_wrong_unless_it_may_forget() -> None:
+    tale, crash = Tale(), Forgotten(jobs=1, replies=0, seconds=0.5, unsynced_s=0.6)
+    whole = check(tale.events, tale.ledger, Remains(), [crash])
+    assert {finding for finding, evidence in whole.wrong.items() if evidence} == {"forgotten"}
+    assert check(tale.events, tale.ledger, Remains(), [crash], durable=False).is_right
+    nothing = Forgotten(jobs=0, replies=0, seconds=0.0, unsynced_s=0.6)
+    assert check(tale.events, tale.ledger, Remains(), [nothing]).is_right
+
+
 def test_a_second_execution_needs_a_fault_between_the_two() -> None:
     tale = Tale(ran_on=(A, B))
     assert tale.found() == {"unexplained"}
@@ -181,6 +191,8 @@ def test_a_server_that_was_killed_explains_it_only_where_it_may_forget() -> None
     tale.events.append(Event(4.2, 0, "server down", {"killed": True}))
     assert tale.found() == {"unexplained"}
     assert tale.found(durable=False) == set()
+    verdict = check(tale.events, tale.ledger, Remains(), durable=False)
+    assert (verdict.renewed, verdict.extra) == (1, 0)
 
 
 def test_too_many_second_executions_are_wrong_although_each_is_explained() -> None:
@@ -188,6 +200,7 @@ def test_too_many_second_executions_are_wrong_although_each_is_explained() -> No
     for n in range(8):
         tale.hit(4.2 + 2 * n, A)
     assert tale.found() == {"extra"}
+    assert check(tale.events, tale.ledger, Remains(), hand=7).is_right
 
 
 def test_an_execution_of_what_nobody_submitted_is_unexpected() -> None:

@@ -35,7 +35,7 @@ def test_issues_and_outcomes_are_read_also_those_before_a_crash(store: Store) ->
     done, later = caller.one(), caller.one(delay_ms=60_000)
     assert not worker.cycle(outcome(worker.take_one(), encode(["0.0", "token"]))).fenced
     scribe.link.close()
-    store.kill()
+    store.crash()
     store.start_again()
     scribe = Scribe(Link(Address(store.url), "test"), queue)
     lost, dead = scribe.caller().submit(a_job(), a_job())
@@ -51,6 +51,43 @@ def test_issues_and_outcomes_are_read_also_those_before_a_crash(store: Store) ->
     assert found[later] == Story(issued=1)
     assert found[lost] == Story(issued=3, commits=[Commit("ok", "late")], revived=1)
     assert found[dead] == Story(issued=2)
+
+
+@pytest.mark.parametrize("fsync", ["always", "no"])
+def test_a_crash_of_the_machine_leaves_what_was_synced_and_tells_what_was_not(tmp_path: Path, fsync: str) -> None:
+    store, queue = Store(tmp_path, "redis", fsync), Queue(name="crash")
+    jobs = []
+    for _ in range(2):
+        scribe = Scribe(Link(Address(store.url), "test"), queue)
+        jobs.append(scribe.caller().one(args=b"\xa3*1\n" * 9))
+        scribe.link.close()
+        store.crash()
+        store.start_again()
+    (first, second), prefix = store.crashes, queue.keys.fixed("")
+    lost = [set(read_ledger([crash.lost], prefix)) for crash in store.crashes]
+    known = [set(read_ledger(store.log_files, prefix, crash.kept)) for crash in store.crashes]
+    store.close()
+    assert 0 <= first.unsynced_s < second.at - first.at + 1
+    if fsync == "always":
+        assert (known, lost) == ([{jobs[0]}, {*jobs}], [set(), set()])
+    else:
+        assert (known, lost) == ([set(), set()], [{jobs[0]}, {jobs[1]}])
+
+
+def test_a_piece_of_a_log_may_begin_and_end_anywhere(tmp_path: Path) -> None:
+    def entry(job: str) -> bytes:
+        parts = [b"XADD", b"pullet:{q}:jobs", b"1-1", b"id", job.encode(), b"args", b"\r\n*3\r\n$1x"]
+        return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+    whole = b"".join(map(entry, "abc"))
+    one = len(whole) // 3
+    for start in range(1, one):
+        for end in (one, 2 * one, 2 * one + start, len(whole)):
+            path = tmp_path / "piece"
+            path.write_bytes(whole[start:end])
+            found = set(read_ledger([path], "pullet:{q}:"))
+            assert found <= set("bc")
+            assert found >= set("bc"[: end // one - 1]) or start > one - 30
 
 
 def test_poison_is_blamed_for_the_processes_of_its_workers(store: Store) -> None:
