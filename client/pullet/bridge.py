@@ -32,7 +32,7 @@ class Bell(Protocol):
 class Bridge(Protocol):
     """A system of which this process is a part."""
 
-    def reopen(self, engine: Any, queue: Any, address: Any, options: Any, /) -> Any:
+    def reopen(self, engine: Any, queue: Any, address: Any, options: Any, known: Any, /) -> Any:
         """Opens a pickled client in another process, so that the bridge is there as well."""
 
     def bell(self) -> Bell | None:

@@ -22,6 +22,7 @@ from pullet.stream import Stream
 from pullet_broker.address import Address
 from pullet_broker.codec import encode_call
 from pullet_broker.link import Link
+from pullet_broker.meanings import Meanings, meanings, restore
 from pullet_broker.moves import pausing
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
@@ -241,7 +242,8 @@ class Client(Executor, Generic[E]):
     def __reduce__(self) -> tuple[Any, ...]:
         there = bridge.installed()
         reopen = there.reopen if there else connect_again
-        return reopen, (self._engine, self._queue, self._address, self._given)
+        known = meanings(self._methods.engine)
+        return reopen, (self._engine, self._queue, self._address, self._given, known)
 
     def __repr__(self) -> str:
         return f"<pullet.{type(self).__name__} of {self._queue.name!r} at {self._address}>"
@@ -257,8 +259,9 @@ class Client(Executor, Generic[E]):
         return table(f"pullet.{type(self).__name__}", rows)
 
 
-def connect_again(engine: Any, queue: Queue, address: Address, options: OptionWords) -> Client[Any]:
+def connect_again(engine: Any, queue: Queue, address: Address, options: OptionWords, known: Meanings) -> Client[Any]:
     """A client in the process that unpickles it: all of one queue share a core."""
+    restore(known)
     client: Client[Any] = Client.__new__(Client)
     client._engine, client._queue, client._address = engine, queue, address
     client._methods = Methods(engine)

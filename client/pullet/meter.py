@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -41,7 +42,9 @@ def meter(total: int | None, title: str) -> Meter:
 
 class TqdmMeter:
     def __init__(self, total: int | None, title: str) -> None:
-        self._bar: Any = import_module("tqdm.auto").tqdm(total=total, desc=title or None)
+        with warnings.catch_warnings():  # in a notebook without ipywidgets it draws with text, and says more than that
+            warnings.simplefilter("ignore")
+            self._bar: Any = import_module("tqdm.auto").tqdm(total=total, desc=title or None)
 
     def advance(self) -> None:
         self._bar.update()

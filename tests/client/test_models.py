@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from pullet_broker.address import Address
 from pullet_broker.errors import DecodeError, JobUnreadable
 from pullet_broker.settings import Queue
-from tests.support.workers import Kit, calling, running
+from tests.support.workers import ROOT, Kit, calling, running
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -59,6 +62,29 @@ def test_models_there_and_back(queue: Queue, address: Address) -> None:
             return await client.submit(Chess.turn, board, [Side.BLACK])
 
         assert asyncio.run(story()) == turned
+
+
+def test_a_client_that_travels_with_its_class_by_value_still_makes_models(queue: Queue, address: Address) -> None:
+    here = sys.modules[__name__]
+    child = """
+import pickle, sys
+with pickle.loads(bytes.fromhex(sys.stdin.read())) as client:
+    print(client.submit("both", {"a": {"fen": "abc", "side": "w"}}).result(20))
+"""
+    with running(queue, address, Chess), calling(queue, address, Chess) as client:
+        cloudpickle.register_pickle_by_value(here)
+        try:
+            data = cloudpickle.dumps(client)
+        finally:
+            cloudpickle.unregister_pickle_by_value(here)
+        done = subprocess.run(
+            [sys.executable, "-c", child],
+            input=data.hex(),
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+    assert done.stdout.strip() == str([Board("abc", Side.WHITE)]), done.stderr
 
 
 def test_a_caller_without_the_class_gets_plain_data(queue: Queue, address: Address) -> None:

@@ -22,6 +22,7 @@ from tests.ray.engines import Echo
 
 HERE_ONLY = """
 import threading
+from typing import NamedTuple
 from here_only_base import offset
 
 LOCK = {lock}
@@ -29,6 +30,9 @@ STEP = 7
 
 def step(n):
     return n + STEP
+
+class Order(NamedTuple):
+    number: int
 
 class Engine:
     def __init__(self, start=0):
@@ -53,17 +57,21 @@ for name in ("here_only", "here_only_base"):
     sys.exit(name + " can be imported here, so this shows nothing")
 try:
     engine = open_engine(bytes.fromhex(sys.stdin.read()))()
-    print(engine.next())
+    print({say})
 except Exception as error:
     print(type(error).__name__, getattr(error, "name", None), error)
 """
 
 
-def elsewhere(parcel: bytes) -> str:
-    """What a process says that has pullet, and not the module."""
+def elsewhere(parcel: bytes, say: str = "engine.next()") -> str:
+    """What a process says of the engine that has pullet, and not the module."""
     path = ":".join(entry for entry in sys.path if "here_only" not in entry)
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], input=parcel.hex(), env={"PYTHONPATH": path}, capture_output=True, text=True
+        [sys.executable, "-c", ELSEWHERE.replace("{say}", say)],
+        input=parcel.hex(),
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -118,6 +126,13 @@ def test_the_reference_is_used_where_it_can_be(here_only: Any) -> None:
     module = here_only()
     engine = open_engine(pack(module.Engine))()
     assert type(engine) is module.Engine
+
+
+def test_annotations_that_are_texts_mean_the_same_there(here_only: Any) -> None:
+    module = here_only(later="def take(self, order: 'Order'): return order")
+    say = "__import__('pullet_broker.annotated').annotated.Arguments(engine.take).build(([3],), {})[0]"
+    assert elsewhere(pack(module.Engine), say) == "(Order(number=3),)"
+    assert elsewhere(pack(functools.partial(module.make)), say) == "([3],)", "nobody knows what this makes"
 
 
 def test_what_the_module_imports_in_turn_is_named_with_the_remedies(here_only: Any) -> None:

@@ -36,9 +36,9 @@ class RayBridge:
         return outcome_ref(future)
 
     @staticmethod
-    def reopen(engine: Any, queue: Queue, address: Address, options: Any) -> Client[Any]:
+    def reopen(engine: Any, queue: Queue, address: Address, options: Any, known: Any) -> Client[Any]:
         """A client in the process that unpickles it, which has this bridge then, as it imports this module."""
-        return connect_again(engine, queue, address, options)
+        return connect_again(engine, queue, address, options, known)
 
 
 install(RayBridge())

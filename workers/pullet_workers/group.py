@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -125,4 +126,7 @@ class Group(Mapping[str, Pool[Any]]):
             ],
         }
         engine = functools.partial(part.engine, **given) if given else part.engine
-        return Pool(engine, workers=len(self._places) * part.workers, queue=queue, redis=redis, **options)
+        with warnings.catch_warnings():
+            if any(pool._server for pool in self._pools.values()):
+                warnings.simplefilter("ignore", RuntimeWarning)  # that nothing is persisted is meant there
+            return Pool(engine, workers=len(self._places) * part.workers, queue=queue, redis=redis, **options)

@@ -119,10 +119,11 @@ class KeeperHandle:
             except GetTimeoutError:
                 status = self.status()
                 log.warning(
-                    "no worker of %r is ready yet: %d of %d wait for room in the cluster%s",
+                    "no worker of %r is ready yet: of %d wanted %d wait for room in the cluster, %d build an engine%s",
                     status["queue"],
-                    status["pending"],
                     status["wanted"],
+                    status["pending"],
+                    sum(worker["state"] == "starting" for worker in status["workers"]),
                     f"; {status['trouble']}" if status["trouble"] else "",
                 )
 

@@ -20,7 +20,9 @@ from typing import Any
 
 import ray.cloudpickle as cloudpickle
 
+from pullet_broker.meanings import meanings, restore
 from pullet_workers.engine import resolve_factory
+from pullet_workers.traits import class_of
 
 log = logging.getLogger("pullet.pool")
 
@@ -35,6 +37,7 @@ class Parcel:
     name: str
     """As errors call it: "module.Class"."""
     by_reference: bytes
+    """The factory, and what the annotations of its engine mean."""
     by_value: bytes | None = None
     why_not: str = ""
     """Why it cannot travel by value."""
@@ -43,14 +46,15 @@ class Parcel:
 def pack(engine: Callable[..., Any] | str) -> bytes:
     """A class, a `functools.partial` of one, another factory, or "module:Class", which this process need not have."""
     if isinstance(engine, str):
-        return pickle.dumps(Parcel(engine, _dumps(engine), None, "it is given by name"))
+        return pickle.dumps(Parcel(engine, _dumps((engine, [])), None, "it is given by name"))
     factory: Any = engine
     while isinstance(factory, functools.partial):
         factory = factory.func
     module = sys.modules.get(getattr(factory, "__module__", None) or "")
     name = f"{getattr(module, '__name__', '?')}.{getattr(factory, '__qualname__', type(factory).__qualname__)}"
-    by_value, why_not = _by_value(engine, module)
-    return pickle.dumps(Parcel(name, _dumps(engine), by_value, why_not))
+    load = (engine, meanings(class_of(factory)))
+    by_value, why_not = _by_value(load, module)
+    return pickle.dumps(Parcel(name, _dumps(load), by_value, why_not))
 
 
 class _Explained(functools.partial[Any]):
@@ -81,12 +85,18 @@ def open_engine(data: bytes) -> Callable[[], Any]:
 
 def _open(packed: Parcel) -> Any:
     try:
-        return cloudpickle.loads(packed.by_reference)
+        return _unload(packed.by_reference)
     except (ImportError, AttributeError) as error:  # no such module, or one of that name without the class
         if packed.by_value is None:
             raise
         log.info("an engine is not importable and used by value", extra={"engine": packed.name, "error": str(error)})
-        return cloudpickle.loads(packed.by_value)
+        return _unload(packed.by_value)
+
+
+def _unload(data: bytes) -> Any:
+    engine, known = cloudpickle.loads(data)
+    restore(known)
+    return engine
 
 
 def _remedies(packed: Parcel, error: ModuleNotFoundError) -> str:
@@ -102,7 +112,7 @@ def _remedies(packed: Parcel, error: ModuleNotFoundError) -> str:
     )
 
 
-def _by_value(engine: Any, module: ModuleType | None) -> tuple[bytes | None, str]:
+def _by_value(load: Any, module: ModuleType | None) -> tuple[bytes | None, str]:
     if module is None or module.__name__ == "__main__":
         return None, "it has no module of its own"
     if _is_installed(module):
@@ -111,7 +121,7 @@ def _by_value(engine: Any, module: ModuleType | None) -> tuple[bytes | None, str
     try:
         if not registered:
             cloudpickle.register_pickle_by_value(module)
-        data = _dumps(engine)
+        data = _dumps(load)
     except Exception as error:  # what its globals are made of may raise anything; the reference may still do
         return None, f"{type(error).__name__}: {error}"
     finally:
