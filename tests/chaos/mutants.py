@@ -6,10 +6,7 @@ way that is expected.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -17,8 +14,7 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("broker", "client", "workers", "console")
+from tests.chaos.patch import Patch, copy_sources, run_copy
 
 
 @dataclass(frozen=True)
@@ -26,21 +22,10 @@ class Mutant:
     """One rule taken out."""
 
     name: str
-    file: str
-    changes: tuple[tuple[str, str], ...]
-    """What is written there, and what instead. Each must be there once."""
+    patch: Patch
     expected: tuple[str, ...]
     """At least one of these must be found."""
     run: tuple[str, ...]
-
-    def apply(self, root: Path) -> None:
-        path = root / self.file
-        text = path.read_text()
-        for old, new in self.changes:
-            if text.count(old) != 1:
-                raise ValueError(f"{self.file}: expected once, found {text.count(old)} times: {old!r}")
-            text = text.replace(old, new)
-        path.write_text(text)
 
 
 def _with_faults(*faults: str, long: int = 0) -> tuple[str, ...]:
@@ -51,11 +36,13 @@ def _with_faults(*faults: str, long: int = 0) -> tuple[str, ...]:
 MUTANTS = (
     Mutant(
         "fence removed",
-        "broker/pullet_broker/scripts/cycle.lua",
-        (
+        Patch(
+            "broker/pullet_broker/scripts/cycle.lua",
             (
-                "  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then\n    local ttl",
-                "  redis.call('XACK', lane, 'workers', ARGV[i + 1])\n  if true then\n    local ttl",
+                (
+                    "  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then\n    local ttl",
+                    "  redis.call('XACK', lane, 'workers', ARGV[i + 1])\n  if true then\n    local ttl",
+                ),
             ),
         ),
         ("doubled",),
@@ -63,11 +50,13 @@ MUTANTS = (
     ),
     Mutant(
         "pending entries not compared after a reconnect",
-        "workers/pullet_workers/consumer.py",
-        (
+        Patch(
+            "workers/pullet_workers/consumer.py",
             (
-                "        found = self.link.run(reconcile(self._queue, self.label, held))\n",
-                "        found = type(self.link.run(reconcile(self._queue, self.label, held)))([], [])\n",
+                (
+                    "        found = self.link.run(reconcile(self._queue, self.label, held))\n",
+                    "        found = type(self.link.run(reconcile(self._queue, self.label, held)))([], [])\n",
+                ),
             ),
         ),
         ("lost", "hung", "stranded"),
@@ -75,20 +64,24 @@ MUTANTS = (
     ),
     Mutant(
         "submit without the sequence check",
-        "broker/pullet_broker/scripts/submit.lua",
-        (
-            ("if link < known_link then return {'STALE', mark, 0, 0, 0} end\n", ""),
-            ("if first > mark + 1 then return leave('GAP') end\n", ""),
-            ("  if number > mark then\n", "  if true then\n"),
-            ("    mark = number\n", "    mark = math.max(mark, number)\n"),
+        Patch(
+            "broker/pullet_broker/scripts/submit.lua",
+            (
+                ("if link < known_link then return {'STALE', mark, 0, 0, 0} end\n", ""),
+                ("if first > mark + 1 then return leave('GAP') end\n", ""),
+                ("  if number > mark then\n", "  if true then\n"),
+                ("    mark = number\n", "    mark = math.max(mark, number)\n"),
+            ),
         ),
         ("doubled",),
         _with_faults("deliver late what was cut off"),
     ),
     Mutant(
         "suspects not alone",
-        "broker/pullet_broker/scripts/reap.lua",
-        (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
+        Patch(
+            "broker/pullet_broker/scripts/reap.lua",
+            (("  reissue(key.lane[(blame or was_suspect) and 2 or 1], flat", "  reissue(key.lane[1], flat"),),
+        ),
         ("condemned",),
         # takes of some 16 jobs, and all submitted within a second: so jobs that kill have neighbours in every hand
         ("--jobs", "1500", "--seconds", "1", "--faults", "0", "--poison", "2", "--budget", "0.02", "--drain", "300"),
@@ -115,15 +108,8 @@ def main(seed: int, names: tuple[str, ...]) -> None:
 def _play(mutant: Mutant | None, arguments: tuple[str, ...], seed: int) -> dict[str, int]:
     """What the run found, and how often."""
     with tempfile.TemporaryDirectory(prefix="chaos-mutant-") as scratch:
-        root = Path(scratch)
-        for room in (*ROOMS, "tests"):
-            shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
-        if mutant is not None:
-            mutant.apply(root)
-        path = os.pathsep.join(str(root / room) for room in ROOMS)
-        command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--drain", "90", *arguments]
-        environment = {**os.environ, "PYTHONPATH": path}
-        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        copy_sources(Path(scratch), None if mutant is None else mutant.patch)
+        run = run_copy(Path(scratch), "tests.chaos", "--seed", str(seed), "--drain", "90", *arguments)
     if run.returncode not in (0, 1) or not run.stdout.rstrip().endswith(("right", "WRONG")):
         raise RuntimeError(f"the run did not come to its end:\n{run.stdout}\n{run.stderr}")
     found = re.findall(r"^  (\w+) +(\d+)   ", run.stdout, re.MULTILINE)

