@@ -7,7 +7,7 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compose-test check chaos chaos-mutants bench bench-peers bench-cluster bench-payload dist audit thread clean
+.PHONY: help demo test compose-test check chaos chaos-mutants bench bench-peers bench-cluster bench-payload dist audit docs docs-test thread clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,14 @@ demo: ## start a Redis, a local Ray and a pool of engines, and show them at work
 test: ## run the tests (ARGS="tests/unit -k name" runs some of them, ARGS="-n 0" all in one process)
 	@$(ENVIRONMENT) dev
 	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+
+docs: ## build the documentation site into build/site: a broken link is an error
+	@$(ENVIRONMENT) docs
+	@$(BIN)/python tools/site.py
+
+docs-test: ## build the site and look at it, and run every example of README and docs/ (two minutes)
+	@$(ENVIRONMENT) dev
+	@$(BIN)/pytest -n 2 --dist loadgroup -m docs $(ARGS)
 
 compose-test: ## start docker-compose.yml on podman, kill a node and the server (needs root; about ten minutes)
 	@$(ENVIRONMENT) dev

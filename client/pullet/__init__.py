@@ -37,7 +37,7 @@ from pullet_broker.errors import (
     UnknownMethod,
     WorkerLost,
 )
-from pullet_broker.settings import Encoding, Lease, Lifetimes, Limits, Prefetch, Queue
+from pullet_broker.settings import Affinity, Encoding, Lease, Lifetimes, Limits, Prefetch, Queue
 
 if TYPE_CHECKING:
     from pullet.batching import batch
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Affinity",
     "Client",
     "ClientClosed",
     "DeadLetter",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+FENCED = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"\n\n?```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOMS = ("broker", "client", "workers", "console")
 
@@ -27,8 +29,6 @@ from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_workers import Group, Part, Pool
 
-class Engine:
-    def run(self, value: Any) -> Any: ...
 class Ocr: ...
 class Crawler: ...
 class Cache: ...
@@ -57,6 +57,10 @@ class Chess:
     def score(self, fen: str) -> float: ...
     def load(self, path: str) -> None: ...
 """,
+    "Engine": """
+class Engine:
+    def run(self, value: Any) -> Any: ...
+""",
     "chess": "chess: Client[Chess]",
     "client": "client: Client[Chess]",
     "pool": "pool: Pool[Chess]",
@@ -72,6 +76,10 @@ class Example:
     line: int
     language: str
     text: str
+    title: str = ""
+    """The file that it is, as in ```python title="primes.py"."""
+    shown: str | None = None
+    """What it prints: the block without a language that follows it at once."""
 
     @property
     def place(self) -> str:
@@ -80,9 +88,17 @@ class Example:
 
 def fenced(page: Path) -> Iterator[Example]:
     """The fenced blocks of a page."""
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
-        line = page.read_text()[: match.start(2)].count("\n") + 1
-        yield Example(page, line, match[1], match[2])
+    text = page.read_text()
+    for match in FENCED.finditer(text):
+        after = SHOWN.match(text, match.end())
+        shown = after[1] if after and match[1] else None
+        yield Example(page, text[: match.start(3)].count("\n") + 1, match[1], match[3], match[2] or "", shown)
+
+
+def is_as_shown(said: str, shown: str) -> bool:
+    """Is this what the page shows? `...` there stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in shown.strip().split("..."))
+    return re.fullmatch(pattern, said.strip(), re.DOTALL) is not None
 
 
 def documented() -> Iterator[Example]:

@@ -14,8 +14,17 @@ RUN_ELSEWHERE = {
     "docs/inspect.md": "tests/protocol/test_inspect_page.py",
     "docs/command-line.md": "tests/console/test_command_line_page.py",
     "docs/security.md": "tests/deploy/test_roles.py",
+    "docs/quickstart.md": "tests/docs/test_quickstart.py",
 }
 """Pages whose commands are run, and by which test."""
+LANGUAGES = {
+    "python": "type-checked here, run by tests/docs/test_examples_run.py; files with a title by tests of their page",
+    "diff": "both sides are run by tests/docs/test_migrations.py",
+    "sh": "run by the test that RUN_ELSEWHERE names; or commands in a block without a language, which are parsed here",
+    "yaml": "compared with the schemas by tests/deploy",
+    "": "what a command prints, drawings, and commands that install things",
+}
+"""What becomes of each language's blocks."""
 LOOSE = {"empty-body", "no-untyped-def", "no-redef"}
 """What examples may do: leave bodies and the type of `self` out, define a class again. Told apart by their codes, not
 by options: with the same options as `make check` mypy finds its cache."""
@@ -33,13 +42,19 @@ def module(*blocks: str) -> str:
     return "\n".join([GIVEN, *given, text])
 
 
+def without(own: set[str], text: str) -> str:
+    """A page as one module: what its files import from each other is there already."""
+    return re.sub(rf"^(?:from|import) (?:{'|'.join(map(re.escape, own)) or '$.'})\b.*$", "", text, flags=re.MULTILINE)
+
+
 def modules() -> dict[str, str]:
     """One for each page, where a block may use those before it, and one for each docstring."""
     found = {}
     for page in PAGES:
         blocks = [example for example in fenced(page) if example.language == "python"]
         if blocks:
-            found[page.stem.replace("-", "_")] = module(*(example.text for example in blocks))
+            own = {one.title.removesuffix(".py") for one in blocks if one.title}
+            found[page.stem.replace("-", "_")] = without(own, module(*(example.text for example in blocks)))
     for number, example in enumerate(documented()):
         found[f"{example.file.stem}_{number}_docstring"] = module(example.text)
     return found
@@ -74,7 +89,7 @@ def test_every_python_example_type_checks(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_block_says_what_language_it_is() -> None:
     for page in PAGES:
         for example in fenced(page):
-            assert example.language in {"python", "sh", "", "toml", "yaml"}, example.place
+            assert example.language in LANGUAGES, example.place
             looks_so = re.search(r"\bimport \w|pullet\.\w+\(|Pool\(|submit\(", example.text)
             assert example.language or not (looks_so and is_python(example.text)), f"{example.place} is Python"
 
