@@ -92,11 +92,11 @@ class Store:
         return Crash(at, kept, lost, at - max(synced_at, self._loaded_at))
 
     def start_again(self) -> None:
+        if self._synced is not None:  # before the start: a server that has it mapped must never find it empty
+            self._synced.with_suffix(".length").write_bytes(struct.pack("qd", 0, 0.0))
         with _environment(self._clock, self._synced):
             self._node.start()
         self._loaded, self._loaded_at = self.log_files[-1].stat().st_size, time.monotonic()
-        if self._synced is not None:
-            self._synced.with_suffix(".length").write_bytes(struct.pack("qd", 0, 0.0))
 
     def close(self) -> None:
         self._node.kill()
