@@ -1,13 +1,13 @@
-"""Large arguments of commands, written to the socket from where they are.
+"""How commands become bytes. RESP: the number of arguments, then each with its length.
 
-An argument may be a tuple of parts, which the server gets as one. From 64 KiB on a copy costs more than another call of
-the operating system.
+An argument may be a tuple of parts, which the server gets as one: they are written from where they are. From 64 KiB on
+a copy costs more than another call of the operating system. The last one may be `Packed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import hiredis
 
@@ -17,8 +17,19 @@ Parts: TypeAlias = "tuple[Buffer, ...]"
 LARGE = 64 * 1024
 
 
+class Packed(NamedTuple):
+    """Arguments as the server reads them, in pieces."""
+
+    number: int
+    pieces: Sequence[Buffer]
+
+
 def pack(command: Sequence[Any]) -> list[Buffer]:
     """What to write for a command, in this order."""
+    last = command[-1]
+    if type(last) is Packed:
+        head = b"*%d\r\n" % (len(command) - 1 + last.number)
+        return _together([head, pack_some(command[:-1]), *last.pieces])
     try:
         packed: bytes = hiredis.pack_command(tuple(command))
         return [packed]
@@ -28,20 +39,27 @@ def pack(command: Sequence[Any]) -> list[Buffer]:
     return _pack_spread(command)
 
 
+def pack_some(arguments: Sequence[Any]) -> bytes:
+    """Arguments without the line that says how many there are."""
+    text: bytes = hiredis.pack_command(tuple(arguments))
+    return text.partition(b"\r\n")[2]
+
+
 def _pack_spread(command: Sequence[Any]) -> list[Buffer]:
-    """RESP: the number of arguments, then each with its length. What is small between the large ones goes together."""
-    found: list[Buffer] = []
-    small = [b"*%d\r\n" % len(command)]
+    pieces: list[Buffer] = [b"*%d\r\n" % len(command)]
     for argument in command:
-        if type(argument) is not tuple:
-            small.append(hiredis.pack_command((argument,)).partition(b"\r\n")[2])
-            continue
-        small.append(b"$%d\r\n" % sum(map(len, argument)))
-        for part in argument:
-            if len(part) > LARGE:
-                found += [b"".join(small), part]
-                small = []
-            else:
-                small.append(bytes(part))
-        small.append(b"\r\n")
-    return [*found, b"".join(small)]
+        if type(argument) is tuple:
+            pieces += b"$%d\r\n" % sum(map(len, argument)), *argument, b"\r\n"
+        else:
+            pieces.append(pack_some((argument,)))
+    return _together(pieces)
+
+
+def _together(pieces: Sequence[Buffer]) -> list[Buffer]:
+    """What is small between large pieces goes together."""
+    found: list[Buffer] = []
+    start = 0
+    for place in [place for place, piece in enumerate(pieces) if len(piece) > LARGE]:
+        found += b"".join(pieces[start:place]), pieces[place]
+        start = place + 1
+    return [*found, b"".join(pieces[start:])]

@@ -18,6 +18,8 @@ from pullet_broker.errors import DecodeError
 from pullet_broker.parts import LARGE, Buffer, Parts
 
 HEAD_LIMIT = 1_000
+DIGITS = 18
+"""Of the longest number in a head."""
 TEXT_LIMIT = 8_000
 TRACEBACK_LIMIT = 32_000
 FAILURE_LIMIT = 256_000
@@ -82,8 +84,8 @@ def read_reply(raw: bytes) -> Reply:
         payload = memoryview(raw)[len(head) + 1 :]
     said, _, run_us = head.rpartition(b" ")
     try:
-        if newline:
-            return Reply(*_read_head(said), _number(run_us), payload)
+        if newline and len(run_us) <= DIGITS:
+            return Reply(*_read_head(said), int(run_us), payload)
     except ValueError:
         pass
     raise DecodeError(f"not a reply: {raw[:60]!r}")
@@ -92,16 +94,10 @@ def read_reply(raw: bytes) -> Reply:
 @lru_cache(maxsize=1024)
 def _read_head(head: bytes) -> tuple[str, int, str]:
     """Outcome, attempt and worker: the same in nearly all replies of a worker, so read once. Raises `ValueError`."""
-    if len(head) > HEAD_LIMIT:
-        raise ValueError("too long for a head of ours")
     outcome, attempt, worker = head.split(b" ")
-    return outcome.decode(), _number(attempt), worker.decode()
-
-
-def _number(text: bytes) -> int:
-    if len(text) > 18:
-        raise ValueError("too long for a number of ours")
-    return int(text)
+    if len(attempt) > DIGITS or len(head) > HEAD_LIMIT:
+        raise ValueError("longer than a head of ours")
+    return outcome.decode(), int(attempt), worker.decode()
 
 
 def pack_failure(failure: Failure) -> Buffer:

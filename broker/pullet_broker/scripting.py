@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pullet_broker.keys import LANE_KEYS, PREFIXES, Keys
-from pullet_broker.parts import Buffer, Parts
+from pullet_broker.parts import Buffer, Packed, Parts
 
 T = TypeVar("T")
-Arg: TypeAlias = "str | int | float | Buffer | Parts"
+Arg: TypeAlias = "str | int | float | Buffer | Parts | Packed"
 
 FOLDER = Path(__file__).parent / "scripts"
 

@@ -127,7 +127,7 @@ class Encoding:
         if self.compression is not None:
             check_algorithm(self.compression)
 
-    @property
+    @cached_property
     def reads_pickles(self) -> bool:
         return self.codec == "pickle"
 

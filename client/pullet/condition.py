@@ -47,6 +47,11 @@ class Condition(RLock):  # type: ignore[misc]
             for one in blocked:
                 one.release()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody is to be told of what changes."""
+        return self._blocked is not None or bool(self._waiters)
+
     # -- the list of waiters
 
     def append(self, waiter: Any) -> None:

@@ -238,9 +238,7 @@ class Core:
 
 
 def _pending(job: Job, future: Future[Any], options: Options) -> Pending:
-    item = Pending(job, future, keep=options.keeps, waits=options.when_full == "wait")
-    item.hasty = options.when_down == "raise"
-    return item
+    return Pending(job, future, options.keeps, None, options.waits, options.hasty)
 
 
 def _lost(job: str) -> JobLost:

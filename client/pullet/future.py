@@ -96,6 +96,14 @@ class Future(concurrent.futures.Future[R]):
             pass
         return super().exception(self._wait(started, timeout))
 
+    def set_result(self, result: R) -> None:
+        """By whoever runs the job. Where nobody waits, as for most of many jobs, it does not look for whom to tell."""
+        with self._condition:
+            if self._state == PENDING and not self._done_callbacks and not self._condition.is_awaited:
+                self._result, self._state = result, FINISHED
+                return
+        super().set_result(result)
+
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[R]], object]) -> None:
         """Call this with the future when it is done, in the thread that reads replies, or now: be quick."""
         with self._condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullet.retrying import check_types, pack_opts
@@ -106,10 +107,20 @@ class Options:
         check_types("retry_on", self.retry_on)
         check_types("no_retry_on", self.no_retry_on)
 
-    @property
+    @cached_property
     def keeps(self) -> bool:
         """The reply is left in Redis after it was read."""
         return self.keep is not False or self.id is not None
+
+    @cached_property
+    def waits(self) -> bool:
+        """A full queue does not end the job."""
+        return self.when_full == "wait"
+
+    @cached_property
+    def hasty(self) -> bool:
+        """A server that is away ends the job."""
+        return self.when_down == "raise"
 
     def job(self, job_id: str, method: str, args: Buffer, *, stream: bool = False) -> Job:
         """A job with these options."""

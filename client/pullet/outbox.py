@@ -36,6 +36,8 @@ class Pending:
     """A server that is away ends it."""
     number: int = 0
     accepted_at: float = 0.0
+    size: int = 0
+    """About how many bytes it adds to a `submit`; the outbox asks the job once."""
 
     @property
     def is_own(self) -> bool:
@@ -100,6 +102,11 @@ class Outbox:
         return self.waiting + sum(1 for _ in sent)
 
     @property
+    def has_work(self) -> bool:
+        """There is something to send, or an answer to come."""
+        return bool(self._flying or self._again or self._fresh or (self._held and self._room))
+
+    @property
     def waiting(self) -> int:
         """Jobs not sent yet, or held."""
         return len(self._fresh) + len(self._held)
@@ -120,8 +127,9 @@ class Outbox:
         return self._again[0].number if self._again else self._last + 1
 
     def put(self, item: Pending) -> None:
+        item.size = item.job.size
         self._fresh.append(item)
-        self.size += item.job.size
+        self.size += item.size
 
     def next_batch(self) -> Batch | None:
         """The jobs to send now, or None: nothing to send, or refusals must come in first."""
@@ -130,7 +138,7 @@ class Outbox:
         items: list[Pending] = []
         room = self._limits.batch_bytes
         while len(items) < self._limits.batch_jobs and (source := self._source()):
-            room -= source[0].job.size
+            room -= source[0].size
             if room < 0 and items:
                 break
             items.append(self._number(source.popleft()))
@@ -147,7 +155,7 @@ class Outbox:
         self._room = False
         for item in reversed([item for item in items if not item.future.done()]):
             item.number, item.accepted_at = 0, 0.0
-            self.size += item.job.size
+            self.size += item.size
             self._held.appendleft(item)
 
     def _source(self) -> deque[Pending]:
@@ -170,7 +178,7 @@ class Outbox:
             self._last += 1
             item.number = self._last
             self._sent.append(item)
-            self.size -= item.job.size
+            self.size -= item.size
         return item
 
     def answered(self, answer: Submitted, now: float) -> Verdict:
@@ -218,7 +226,7 @@ class Outbox:
         items = [item for item in self._sent if not item.future.done()]
         for item in items:
             item.number, item.accepted_at = 0, 0.0
-            self.size += item.job.size
+            self.size += item.size
         self._fresh.extendleft(reversed([*items, *self._held]))
         self._held.clear()
         self._sent.clear()
@@ -232,7 +240,7 @@ class Outbox:
             for item in line:
                 if item.job.id == job_id:
                     line.remove(item)
-                    self.size -= item.job.size
+                    self.size -= item.size
                     return True
         return False
 
@@ -242,7 +250,7 @@ class Outbox:
         if unsent:
             self._held = deque(item for item in self._held if not item.hasty)
             self._fresh = deque(item for item in self._fresh if not item.hasty)
-            self.size -= sum(item.job.size for item in unsent)
+            self.size -= sum(item.size for item in unsent)
         return unsent, [item for item in self._sent if item.hasty and not item.accepted_at and not item.future.done()]
 
     def abandon(self) -> list[Pending]:

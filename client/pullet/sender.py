@@ -58,19 +58,22 @@ class Sender:
         self._backoff = Backoff()
         self._patience = Backoff(first_s=0.1, most_s=2.0)  # each reply makes room for one job, a moment for a batch
         self._probe_at = 0.0
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # taken by itself where nobody waits: that runs no Python code
+        self._changed = threading.Condition(self._lock)
+        self._rests = False  # the thread waits for work
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def put(self, item: Pending) -> None:
         """Queue a job. Waits while the buffer is full, unless that would block an event loop: then it raises."""
-        with self._changed:
+        with self._lock:
             if self._outbox.waiting >= BUFFER_JOBS or self._outbox.size >= BUFFER_BYTES:
                 self._wait_for_room()
             if self._closing:
                 raise ClientClosed("submit after close; connect again", queue=self._queue.name)
             self._outbox.put(item)
-            self._wake()
+            if self._rests or self._thread is None:
+                self._wake()
 
     def ask(self, call: Call[Any]) -> PlainFuture[Any]:
         """Run another script of this client on the sender's connection."""
@@ -137,7 +140,9 @@ class Sender:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._rests = True
                 self._changed.wait_for(self._has_work, self._until_probe())
+                self._rests = False
                 if self._closing:
                     return
             try:
@@ -156,8 +161,7 @@ class Sender:
                 self._give_up(ServerError(f"the sender failed: {type(error).__name__}: {error}"))
 
     def _has_work(self) -> bool:
-        others = len(self._outbox) - self._outbox.stuck
-        return self._closing or not self._announced or bool(self._calls) or others > 0
+        return self._closing or not self._announced or bool(self._calls) or self._outbox.has_work
 
     def _until_probe(self) -> float | None:
         """Seconds until a full queue is asked again; None when nothing waits for that."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import hiredis
 import pytest
 
 from pullet_broker.address import Address
@@ -13,6 +14,8 @@ from pullet_broker.errors import ServerError
 from pullet_broker.keys import LANES
 from pullet_broker.link import Link
 from pullet_broker.moves.submit import EMPTY, Answer, submit
+from pullet_broker.parts import pack
+from pullet_broker.scripting import Call
 from pullet_broker.settings import SCHEMA, Limits, Queue
 from tests.support.scribe import Caller, Scribe, a_job
 
@@ -257,5 +260,12 @@ def test_malformed_arguments_change_nothing(scribe: Scribe, spoil: Callable[[lis
     before = scribe.dump()
     call = submit(scribe.queue, caller.id, 1, 2, [a_job(), a_job()])
     with pytest.raises(ServerError):
-        scribe.link.run(replace(call, args=spoil(list(call.args))))
+        scribe.link.run(replace(call, args=spoil(unpacked(call))))
     assert scribe.dump() == before
+
+
+def unpacked(call: Call[Any]) -> list[Any]:
+    """The arguments of a call one by one, as the server reads them."""
+    reader = hiredis.Reader()
+    reader.feed(b"".join(pack(call.command())))
+    return list(reader.gets()[3 + len(call.keys) :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -18,6 +19,23 @@ def test_job_ids_are_distinct_and_sort_by_time() -> None:
     assert len(set(ids)) == 1000
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
     assert [one[:12] for one in ids] == sorted(one[:12] for one in ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_job_ids_are_distinct_in_a_forked_child_too() -> None:
+    new_job_id()  # some more random digits are here now
+    there, back = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(back, "".join(new_job_id() for _ in range(50)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(there, 10_000).decode()
+    os.close(there)
+    os.close(back)
+    digits = {theirs[at + 12 : at + 32] for at in range(0, len(theirs), 32)}
+    assert len(digits) == 50
+    assert not digits & {new_job_id()[12:] for _ in range(200)}
 
 
 def test_client_ids_are_what_the_scripts_take_for_a_client() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pullet_broker.job import Job
 from pullet_broker.moves.finding import READERS
-from pullet_broker.parts import LARGE
-from pullet_broker.scripting import Arg, Call, load
+from pullet_broker.parts import LARGE, Buffer, Packed, pack_some
+from pullet_broker.scripting import Call, load
 from pullet_broker.settings import SCHEMA, Queue
 
 
@@ -37,6 +37,9 @@ class Submitted:
     limit: int
 
 
+WIDTH = 11
+"""Arguments of one job."""
+
 EMPTY = Job("", "", b"")
 """Takes the place of a job that needs not be sent again."""
 
@@ -58,26 +61,32 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         inline=queue.limits.inline_bytes,
         most=READERS,
     )
-    large = queue.limits.blob_over_bytes
-    for job in jobs:
-        args += _job_arguments(job, large)
-    return Call(script, _keys(queue, client), args, _read)
+    most = queue.limits.blob_over_bytes
+    packed = Packed(WIDTH * len(jobs), [piece for job in jobs for piece in _pack_job(job, most)])
+    return Call(script, _keys(queue, client), [*args, packed], _read)
 
 
-def _job_arguments(job: Job, large: int) -> tuple[Arg, ...]:
-    return (
-        job.id,
-        job.method,
-        job.args if len(job.args) <= LARGE else (job.args,),
-        job.opts,
-        job.lane,
-        job.delay_ms,
-        job.expires_ms,
-        job.ttl_ms,
-        1 if len(job.args) > large else 0,
-        job.key,
-        ("i" if job.named else "") + ("o" if job.once else ""),
+def _pack_job(job: Job, most: int) -> tuple[Buffer, ...]:
+    """Its arguments: most of them are the same for many jobs, and are packed once for all. 0.7 us, or 2 one by one."""
+    size = len(job.args)
+    traits = ("i" if job.named else "") + ("o" if job.once else "")
+    treatment = _treatment(
+        job.opts, job.lane, job.delay_ms, job.expires_ms, job.ttl_ms, int(size > most), job.key, traits
     )
+    name = job.id.encode()
+    head = b"$%d\r\n%s\r\n%s$%d\r\n" % (len(name), name, _method(job.method), size)
+    return (head, job.args, treatment) if size > LARGE else (b"%s%s%s" % (head, job.args, treatment),)
+
+
+@lru_cache(maxsize=1024)
+def _method(name: str) -> bytes:
+    return pack_some((name,))
+
+
+@lru_cache(maxsize=1024)
+def _treatment(*arguments: str | int) -> bytes:
+    """What comes behind the arguments of the call, the end of whose line is here."""
+    return b"\r\n" + pack_some(arguments)
 
 
 @lru_cache(maxsize=256)
