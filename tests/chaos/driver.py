@@ -80,7 +80,8 @@ def _forgotten(store: Store, events: list[Event], prefix: str) -> list[Forgotten
     """In each crash of the server's machine."""
     found = []
     for crash in store.crashes:
-        known, lost = read_ledger(store.log_files, prefix, crash.kept), read_ledger([crash.lost], prefix)
+        lost = read_ledger([crash.lost], prefix)
+        known = read_ledger(store.log_files, prefix, crash.kept) if lost else {}  # the log may be long
         found.append(find_forgotten(events, crash.at, crash.unsynced_s, known, lost))
     return found
 
