@@ -171,6 +171,8 @@ class Judge:
             elif story.killed or any(one.outcome == "crashed" for one in story.commits):
                 self._wrong["condemned"].append(f"{account.name} ({account.kind}), workers {story.killed}")
             return
+        if not story.issued:
+            return  # its caller was killed before it had sent it; one that was accepted is lost
         started = {one.pid for one in account.executions}
         others = started.difference(story.killed)
         # it counts as well when a fault kills a worker that has it in hand, and does not when that was told to leave

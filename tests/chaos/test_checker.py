@@ -231,6 +231,15 @@ def test_a_worker_that_a_fault_kills_with_poison_in_hand_counts_too() -> None:
     assert tale.found() == set()
 
 
+def test_poison_whose_caller_was_killed_before_it_sent_it_harms_nobody() -> None:
+    tale = poisoned(blamed=())
+    tale.drop("accepted")
+    tale.ledger.clear()
+    tale.drop("got")
+    tale.read("found", "JobLost", None)
+    assert tale.found() == set()
+
+
 def test_poison_explains_what_its_neighbours_did_again() -> None:
     tale = Tale(ran_on=(A, B))
     tale.note(1, "submit", name="1.0", id="p", kind="poison")
