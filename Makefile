@@ -7,7 +7,7 @@ ENVIRONMENT := tools/environment
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compose-test check chaos chaos-mutants bench bench-peers bench-cluster bench-payload dist audit docs docs-test thread clean
+.PHONY: help demo test example examples-test compose-test check chaos chaos-mutants bench bench-peers bench-cluster bench-payload dist audit docs docs-test thread clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,15 @@ docs: ## build the documentation site into build/site: a broken link is an error
 docs-test: ## build the site and look at it, and run every example of README and docs/ (two minutes)
 	@$(ENVIRONMENT) dev
 	@$(BIN)/pytest -n 2 --dist loadgroup -m docs $(ARGS)
+
+example: ## run a program of examples/ (NAME=monte_carlo, and others: see examples/README.md)
+	@$(ENVIRONMENT) examples
+	@$(BIN)/python examples/$(or $(NAME),monte_carlo).py $(ARGS)
+
+examples-test: ## run all programs of examples/, the web service and the notebook too, and check what they do
+	@$(ENVIRONMENT) dev
+	@$(ENVIRONMENT) examples
+	@$(BIN)/pytest -m examples $(ARGS) tests/examples
 
 compose-test: ## start docker-compose.yml on podman, kill a node and the server (needs root; about ten minutes)
 	@$(ENVIRONMENT) dev

@@ -14,27 +14,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 from ray.util import ActorPool
+from timelines import Run, Span, draw
 
 from pullet_workers import Pool
-from pullet_workers.cluster import start_local_ray
+from pullet_workers.cluster import connect_to_ray
 
 SPEEDS = (0.005, 0.005, 0.025, 0.025)
 CALLERS = 3
 SETTLE_S = 3.0
 """After each start Ray makes spare processes in the background; they would take the CPU from whoever comes first."""
-
-Span = tuple[int, float, float]
-"""Engine, start and end of one job, in seconds of this machine's monotonic clock."""
 
 
 class Engine:
@@ -126,42 +122,6 @@ def pullet_pool(places: str) -> Iterator[Callable]:
 WAYS = {"ActorPool per caller": actor_pools, "central dispatcher": dispatcher, "pullet": pullet_pool}
 
 
-@dataclass
-class Run:
-    """One way, measured. Times in seconds."""
-
-    way: str
-    start: float
-    end: float
-    spans: list[Span]
-
-    @property
-    def makespan(self) -> float:
-        return self.end - self.start
-
-    @property
-    def busy(self) -> list[float]:
-        return [
-            sum(end - start for engine, start, end in self.spans if engine == place) for place in range(len(SPEEDS))
-        ]
-
-    @property
-    def ideal(self) -> float:
-        counts = [sum(engine == place for engine, _, _ in self.spans) for place in range(len(SPEEDS))]
-        rates = [count / busy for count, busy in zip(counts, self.busy, strict=True) if count]
-        return len(self.spans) / sum(rates)
-
-    @property
-    def utilisation(self) -> float:
-        return sum(self.busy) / (len(SPEEDS) * self.makespan)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.way:<22} makespan {self.makespan:6.2f} s   ideal {self.ideal:5.2f} s   "
-            f"efficiency {self.ideal / self.makespan:4.2f}   utilisation {self.utilisation:4.2f}"
-        )
-
-
 def measure(way: str, jobs: int) -> Run:
     with tempfile.TemporaryDirectory() as places, WAYS[way](places) as process_batch:
         ray.get([process_batch([0] * 8) for _ in range(CALLERS)])  # every caller and every engine is warm
@@ -169,31 +129,7 @@ def measure(way: str, jobs: int) -> Run:
         batches = [list(range(caller, jobs, CALLERS)) for caller in range(CALLERS)]
         start = time.monotonic()
         results = ray.get([process_batch(batch) for batch in batches])
-        return Run(way, start, time.monotonic(), [span for result in results for span in result])
-
-
-def draw(runs: list[Run], path: Path) -> None:
-    """One panel a way, one row an engine; all with the same time axis."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(len(runs), 1, sharex=True, figsize=(10, 1.2 + 1.5 * len(runs)), squeeze=False)
-    for panel, run in zip(panels[:, 0], runs, strict=True):
-        for place, speed in enumerate(SPEEDS):
-            bars = [(start - run.start, end - start) for engine, start, end in run.spans if engine == place]
-            panel.broken_barh(
-                bars, (place - 0.4, 0.8), linewidth=0, color="tab:green" if speed == min(SPEEDS) else "tab:orange"
-            )
-        panel.axvline(run.makespan, color="black", linewidth=1)
-        panel.set_yticks(range(len(SPEEDS)), [f"{speed * 1000:.0f} ms" for speed in SPEEDS])
-        panel.invert_yaxis()
-        panel.set_title(f"{run.way}: {run.makespan:.2f} s, engines busy {run.utilisation:.0%}", loc="left", fontsize=10)
-    panels[-1, 0].set_xlabel("seconds")
-    panels[-1, 0].set_xlim(left=0)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+        return Run(way, SPEEDS, start, time.monotonic(), [span for result in results for span in result])
 
 
 def main() -> None:
@@ -201,10 +137,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2400)
     parser.add_argument("--png", type=Path, default=Path("work_stealing.png"))
     options = parser.parse_args()
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init()
-    else:
-        start_local_ray(2 * len(SPEEDS), log_to_driver=False)
+    connect_to_ray(2 * len(SPEEDS))
     runs = []
     for way in WAYS:
         runs.append(measure(way, options.jobs))

@@ -19,7 +19,12 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
-AT_TOP = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+AT_TOP = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "examples/README.md": "examples/index.md",
+}
 LINK = re.compile(r"\[([^][]*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+AROUND = ("README.md", "CONTRIBUTING.md", "examples/README.md")
+PAGES = sorted([*(ROOT / name for name in AROUND), *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"\n\n?```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,6 +15,7 @@ RUN_ELSEWHERE = {
     "docs/command-line.md": "tests/console/test_command_line_page.py",
     "docs/security.md": "tests/deploy/test_roles.py",
     "docs/quickstart.md": "tests/docs/test_quickstart.py",
+    "examples/README.md": "tests/examples/test_programs.py",
 }
 """Pages whose commands are run, and by which test."""
 LANGUAGES = {

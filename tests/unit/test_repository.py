@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-VERBS = {"audit", "dist", "docs", "help", "demo", "test", "check", "chaos", "bench", "thread", "clean"}
+VERBS = {"audit", "dist", "docs", "help", "demo", "test", "check", "chaos", "bench", "example", "thread", "clean"}
 RAY_PORT = re.compile(r"--(?:port|address)=(?:[\w.]+:)?(\d+)")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from pullet_workers.placement import Target
+from pullet_workers.report import Report
 
 PATIENCE_S = 3.0
 """A worker that is to be replaced leaves without waiting for its successor when that finds no room for so long, or
@@ -63,8 +64,11 @@ class Member:
         return self.state != "leaving" and self.retiring is None
 
     def record(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """For people: what we know, and what the worker says of itself."""
-        known = {"name": self.name, "state": self.state, "pid": self.pid, "node": self.node, **answer}
+        """For people: what we know, and what the worker says of itself. Who has not answered has the same fields: those
+        of a new worker until its engine is built, None where nobody can tell."""
+        fields = {**asdict(Report()), "consumer": None, "holds": 0}
+        unsaid = fields if self.state in ("pending", "starting") else dict.fromkeys(fields)
+        known = {**unsaid, "name": self.name, "state": self.state, "pid": self.pid, "node": self.node, **answer}
         return known | ({"retiring": self.retiring} if self.retiring else {})
 
 
