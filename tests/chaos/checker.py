@@ -61,7 +61,7 @@ class Verdict:
     extra: int = 0
     """Executions beyond the first of each job that does not kill its worker."""
     renewed: int = 0
-    """Those of what the server had forgotten; not among the extra ones. Only where it may forget."""
+    """Those with a crash of the server between, where it may forget; not among the extra ones."""
     dead_letters: int = 0
     """Jobs of which worker after worker died."""
     unlucky: int = 0
@@ -186,12 +186,11 @@ class Judge:
 
     def _see_its_executions(self, account: Account) -> None:
         for before, after in pairwise(account.executions):
-            explained = self._accounts.explain(before, after)
-            if not explained and not self._durable and self._accounts.server_died(before.began_at, after.began_at):
+            if not self._durable and self._accounts.server_died(before.began_at, after.began_at):
                 self._verdict.renewed += 1
                 continue
             self._verdict.extra += 1
-            if not explained:
+            if not self._accounts.explain(before, after):
                 self._wrong["unexplained"].append(
                     f"{account.name} ({account.kind}): on {before.pid} at {before.began_at:.3f}, "
                     f"on {after.pid} {after.began_at - before.began_at:.3f} s later"

@@ -27,7 +27,7 @@ def lines(plan: Plan, run: Run) -> Iterator[str]:
     if run.crashes:
         yield "  " + _of_the_loss(run.crashes)
     if plan.fsync != "always":
-        yield f"  run again because the server had forgotten them: {verdict.renewed}"
+        yield f"  run again after a crash of the server: {verdict.renewed}"
         yield f"  forgotten by the server, and never sent to it again: {verdict.forgotten}"
     for finding, meaning in FINDINGS.items():
         evidence = verdict.wrong[finding]
