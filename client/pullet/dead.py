@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from pullet.html import grid
 from pullet_broker.address import Address
 from pullet_broker.codec import decode_call
 from pullet_broker.errors import QueueFull
@@ -19,6 +21,7 @@ from pullet_broker.moves.dead import (
     count_letters,
     letter_at,
     letters_after,
+    letters_before,
     newest_letter,
     place_of_letter,
     purge,
@@ -29,6 +32,9 @@ from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 
 T = TypeVar("T")
+
+SHOWN = 20
+"""The most letters that a notebook shows."""
 
 
 class DeadLetters:
@@ -47,6 +53,15 @@ class DeadLetters:
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return self.list()
+
+    def __repr__(self) -> str:
+        return f"<pullet.DeadLetters of {self._queue.name}>"
+
+    def _repr_html_(self) -> str:
+        """A notebook shows the newest ones, the newest first."""
+        letters = [self._read(entry) for entry in self._execute(*letters_before(self._queue, "", SHOWN))]
+        title = f"{len(self)} dead letters of {self._queue.name}"
+        return grid(title, ("died", "job", "method", "attempts", "error", "it said"), map(_row, letters))
 
     def list(self, *, limit: int | None = None, after: str = "") -> Iterator[DeadLetter]:
         """The letters, the newest last, read as they are asked for; at most `limit`.
@@ -151,6 +166,11 @@ class DeadLetters:
 
     def _link(self) -> contextlib.closing[Link]:
         return contextlib.closing(Link.to(self._queue, self._address, "dead"))
+
+
+def _row(letter: DeadLetter) -> tuple[object, ...]:
+    died = datetime.fromtimestamp(letter.died_at).isoformat(" ", "seconds")
+    return died, letter.id, letter.method, letter.attempts, letter.error_type, letter.error
 
 
 def _has_error(letter: DeadLetter, error: type[BaseException] | str | None) -> bool:

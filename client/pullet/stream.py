@@ -9,6 +9,7 @@ from pullet.arrivals import Arrivals
 from pullet.future import Future
 from pullet_broker.codec import decode, is_pickled
 from pullet_broker.errors import JobLost
+from pullet_broker.progress import Progress
 from pullet_broker.settings import Queue
 
 R = TypeVar("R")
@@ -48,6 +49,15 @@ class Stream(Generic[R]):
         finally:
             self.close()
 
+    @property
+    def progress(self) -> Progress | None:
+        """What the engine said last of how far it is, as `Future.progress`."""
+        return self._future.progress
+
+    def add_progress_callback(self, call: Callable[[Progress], object]) -> None:
+        """As `Future.add_progress_callback`."""
+        self._future.add_progress_callback(call)
+
     def cancel(self, *, force: bool = False) -> bool:
         """Ask that the generator is closed. False when it has ended. The loop raises `CancelledError`, if it is still
         going on, after the items that are here. `force`: replace the worker of one that never comes to its next item.
@@ -60,7 +70,8 @@ class Stream(Generic[R]):
         self._future.cancel()
 
     def __repr__(self) -> str:
-        return f"<pullet.Stream {self.job_id} {self._arrivals.expected} items>"
+        far = "" if self.progress is None else f" {self.progress}"
+        return f"<pullet.Stream {self.job_id} {self._arrivals.expected} items{far}>"
 
     def _decoded(self, raw: bytes) -> R:
         queue, build = self._queue, self._build

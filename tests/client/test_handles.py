@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pullet import Client, JobHandle, RemoteTraceback
+from pullet.dead import SHOWN
 from pullet.future import Future
 from pullet_broker.address import Address
 from pullet_broker.errors import JobLost, UnknownMethod
@@ -250,6 +251,23 @@ def test_html_is_escaped(queue: Queue, address: Address) -> None:
     assert queue.name in shown[0]
     assert "Kit" in shown[0]
     assert JobHandle.__name__ in shown[3]
+
+
+def test_a_notebook_shows_the_newest_dead_letters(queue: Queue, address: Address) -> None:
+    with running(queue, address), calling(queue, address) as client:
+        for n in range(SHOWN + 2):
+            assert client.submit(Kit.boom, f"<b>no {n}.").exception(10)
+        oldest = next(iter(client.dead)).id
+        shown, told = client.dead._repr_html_(), repr(client.dead)
+        client.dead.purge_all()
+        assert f"0 dead letters of {queue.name}" in client.dead._repr_html_()
+    assert f"{SHOWN + 2} dead letters of {queue.name}" in shown
+    assert "<b>no" not in shown
+    assert shown.index(f"&lt;b&gt;no {SHOWN + 1}.") < shown.index("&lt;b&gt;no 2.")
+    assert "no 1." not in shown, "the oldest are left out"
+    assert oldest not in shown
+    assert "builtins.ValueError" in shown
+    assert queue.name in told
 
 
 def test_an_unknown_method_travels_as_itself(queue: Queue, address: Address) -> None:

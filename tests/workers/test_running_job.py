@@ -69,6 +69,11 @@ class Plain:
         self.started.set()
         assert self.go.wait(30)
 
+    def told_lines(self) -> Iterator[int]:
+        yield 1
+        self.told(0.4, "page 3 of 8")
+        yield 2
+
     def babble(self, times: int) -> None:
         for n in range(times):
             pullet.current_job().report((n + 1) / times, f"{n + 1} of {times}")
@@ -153,6 +158,21 @@ def test_outside_of_a_job_there_is_none(queue: Queue, address: Address) -> None:
 
 
 # -- progress
+
+
+def test_whoever_iterates_sees_how_far_its_stream_is(queue: Queue, address: Address) -> None:
+    engine, came = Plain(), threading.Event()
+    with running(queue, address, lambda: engine), calling(queue, address, Plain) as client:
+        stream = client.stream(Plain.told_lines)
+        assert stream.progress is None
+        stream.add_progress_callback(lambda progress: came.set())
+        items = iter(stream)
+        assert next(items) == 1
+        assert came.wait(10)
+        assert stream.progress == Progress(0.4, "page 3 of 8", 1)
+        assert "40% page 3 of 8" in repr(stream)
+        engine.go.set()
+        assert list(items) == [2]
 
 
 def test_a_caller_sees_how_far_its_job_is(queue: Queue, address: Address, link: Link) -> None:
