@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeAlias
 
 from pullet_broker.job import Entry
 from pullet_broker.parts import Parts
-from pullet_broker.reply import HEAD_LIMIT
+from pullet_broker.reply import first_line
 from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
@@ -129,9 +129,8 @@ def _line(first: Noted, last: Note | None, jobs: int, run_s: float) -> str:
     """`last` is the note of the last one."""
     if last is None:
         return "1"
-    entry, reply = first.entry, first.reply
-    start = reply if isinstance(reply, bytes) else bytes(reply[0])
-    head = start[: max(0, start.find(b"\n", 0, HEAD_LIMIT))].decode().rpartition(" ")[0]
+    entry = first.entry
+    head = first_line(first.reply).decode().rpartition(" ")[0]
     who = f"{entry.id} {_plain(entry.job)} {_plain(entry.client)} {_plain(entry.method)}"
     return f"{jobs} {head} {int(run_s * 1e6)} {last[0]} {last[2]} {who}"
 

@@ -20,6 +20,8 @@ part:<job>       stream  items of a generator: attempt, index, value   part     
 inbox:<client>   stream  replies, items, progress: see `mail`          settle, part ...   TTL, trimmed by client
 client:<client>  string  "<highest accepted number> <link>"            submit             TTL
 blob:<job>       string  arguments over `Limits.blob_over`             submit             whoever settles, purge
+draft:blob:<n>   string  large arguments on their way, see `drafts`    client             submit, or TTL 60 s
+draft:reply:<n>  string  a large reply on its way, see `drafts`        worker             cycle, or TTL 60 s
 dead             stream  dead letters                                  fail, reap         capped, replay, purge
 buried           hash    job id -> its entry in `dead`                 fail, reap         with the entry
 storm            string  "<suspects that killed> <workers> <ms>"       reap, cycle        TTL 10 min
@@ -145,6 +147,14 @@ class Keys:
     def blob_prefix(self) -> str:
         return self._base + "blob:"
 
+    @property
+    def draft_blob_prefix(self) -> str:
+        return self._base + "draft:blob:"
+
+    @property
+    def draft_reply_prefix(self) -> str:
+        return self._base + "draft:reply:"
+
     def reply(self, job: str) -> str:
         return self.reply_prefix + job
 
@@ -156,6 +166,14 @@ class Keys:
 
     def blob(self, job: str) -> str:
         return self.blob_prefix + job
+
+    def draft_blob(self, client: str, link: int, number: int) -> str:
+        """Of the job with this number; on each connection its own, so that none takes what another delivers late."""
+        return f"{self.draft_blob_prefix}{client}:{link}:{number}"
+
+    def draft_reply(self, consumer: str, lane: int, entry: str) -> str:
+        """Of one attempt."""
+        return f"{self.draft_reply_prefix}{consumer}:{lane}:{entry}"
 
     def client(self, client: str) -> str:
         return f"{self._base}client:{client}"

@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from pullet_broker.address import Address
 from pullet_broker.discovery import finder
-from pullet_broker.errors import PulletError, ServerRefused, ServerUnavailable
+from pullet_broker.errors import PulletError, ServerError, ServerRefused, ServerUnavailable
 from pullet_broker.parts import pack
 from pullet_broker.scripting import Arg, Call, Script
 from pullet_broker.settings import Queue
@@ -72,6 +72,22 @@ class Link:
             self._connection = connection
             self.opened += 1
 
+    def post(self, *calls: Call[Any]) -> None:
+        """Write script calls, each behind its drafts; for each, read `receive_drafts` and then one `receive()`."""
+        self.send(*(command for call in calls for command in (*call.drafts, call.command())))
+
+    def receive_drafts(self, call: Call[Any]) -> ServerError | None:
+        """The replies to a call's drafts: why one was refused, if one was. The call goes on without it, and says so."""
+        refusal: ServerError | None = None
+        for _ in call.drafts:
+            try:
+                self.receive()
+            except ServerError as error:
+                if not self.is_open:
+                    raise
+                refusal = refusal or error
+        return refusal
+
     def send(self, *commands: Sequence[Arg]) -> None:
         """Write commands without waiting for their replies; read one `receive()` for each."""
         self.open()
@@ -109,11 +125,12 @@ class Link:
 
     def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Several calls in one round trip; the first error is raised after all replies are read."""
-        self.send(*(call.command() for call in calls))
+        self.post(*calls)
         answers: list[Any] = []
         problem: PulletError | None = None
         for call in calls:
             try:
+                self.receive_drafts(call)
                 answers.append(call.parse(self.receive()))
             except ScriptMissing:
                 answers.append(call)

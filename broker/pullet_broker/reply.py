@@ -74,6 +74,12 @@ def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Bu
     return b"%s%s" % (head, payload) if len(payload) <= LARGE else (head, payload)
 
 
+def first_line(reply: bytes | Parts) -> bytes:
+    """The line of text with which a packed reply begins."""
+    start = reply if isinstance(reply, bytes) else bytes(reply[0])
+    return start[: start.find(b"\n", 0, HEAD_LIMIT) + 1]
+
+
 def read_reply(raw: bytes) -> Reply:
     """Raises `DecodeError` for bytes that no worker and no script of ours wrote."""
     payload: Buffer

@@ -35,6 +35,8 @@ class Grant:
 
     keys: str
     commands: str
+    onto: str = ""
+    """More keys, which these commands may write and not read."""
 
 
 _LANES = "jobs jobs:*"
@@ -46,7 +48,8 @@ _CLIENT = (
     Grant("reply:*", "get mget getrange exists"),
     Grant("part:*", "xrange"),
     Grant("client:*", "get set pexpire"),
-    Grant("blob:*", "set"),
+    Grant("draft:blob:*", "set persist unlink"),
+    Grant("draft:blob:*", "rename", onto="blob:*"),
     Grant("home:*", "get pexpire"),
     Grant("config", "hget hmget hset hdel hexists"),
     Grant("stats", "hincrby"),
@@ -67,6 +70,8 @@ _WORKER = (
     ),
     Grant("jobs:at:*", "del xsetid"),
     Grant("reply:*", "set exists"),
+    Grant("draft:reply:*", "set pexpire unlink"),
+    Grant("draft:reply:*", "rename", onto="reply:*"),
     Grant("inbox:*", "xadd"),
     Grant("cancelled watched progress named", "exists zscore zrem zremrangebyscore hget hset hdel pexpire"),
     Grant("stats", "hincrby"),
@@ -132,6 +137,7 @@ def _permissions(role: Role, greets: Sequence[str], queue: str | None) -> list[s
 
 def _selector(grant: Grant, queue: str | None) -> str:
     keys = [f"~{pattern(name, queue)}" for name in grant.keys.split()]
+    keys += [f"%W~{pattern(name, queue)}" for name in grant.onto.split()]
     return f"({' '.join([*keys, *_allow(grant.commands)])})"
 
 

@@ -26,6 +26,7 @@ from pullet_broker.parts import Buffer, Packed, Parts
 
 T = TypeVar("T")
 Arg: TypeAlias = "str | int | float | Buffer | Parts | Packed"
+Command: TypeAlias = "tuple[Arg, ...]"
 
 FOLDER = Path(__file__).parent / "scripts"
 
@@ -84,8 +85,10 @@ class Call(Generic[T]):
     keys: Sequence[str]
     args: Sequence[Arg]
     parse: Callable[[Any], T]
+    drafts: Sequence[Command] = ()
+    """To be sent just before it: large values that it refers to, see `drafts`."""
 
-    def command(self) -> tuple[Arg, ...]:
+    def command(self) -> Command:
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
 

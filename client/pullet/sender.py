@@ -54,6 +54,7 @@ class Sender:
         self._connections = 0
         self._announced = False
         self._outbox = Outbox(queue.limits)
+        self._flying: deque[Call[Submitted]] = deque()  # the call of each batch without an answer
         self._calls: deque[tuple[Call[Any], PlainFuture[Any]]] = deque()
         self._backoff = Backoff()
         self._patience = Backoff(first_s=0.1, most_s=2.0)  # each reply makes room for one job, a moment for a batch
@@ -181,6 +182,7 @@ class Sender:
         """First call on a connection: overtake whatever an older one still delivers, and learn the mark."""
         try:
             self._link.open()
+            self._flying.clear()
             self._connections += 1
             call = submit(self._queue, self.client, self._connections, self._outbox.next_number, [])
             answer = self._link.run(call)
@@ -211,13 +213,18 @@ class Sender:
                 self._changed.notify_all()
             if batch is None:
                 return
-            self._link.send(submit(self._queue, self.client, self._connections, batch.first, batch.jobs).command())
+            call = submit(self._queue, self.client, self._connections, batch.first, batch.jobs)
+            self._flying.append(call)
+            self._link.post(call)
 
     def _probe(self) -> Batch | None:
         return self._outbox.probe() if time.monotonic() >= self._probe_at else None
 
     def _take_answer(self) -> None:
-        answer = self._read_answer()
+        call = self._flying[0]
+        refusal = self._link.receive_drafts(call)
+        answer = call.parse(self._link.receive())
+        self._flying.popleft()
         self._check(answer)
         with self._changed:
             verdict = self._outbox.answered(answer, time.monotonic())
@@ -226,16 +233,14 @@ class Sender:
         for item in verdict.rejected:
             self._reject(item, self._full(answer))
         self._after(answer, verdict.forgotten)
+        if refusal is not None and answer.answer is Answer.GAP:
+            raise refusal
 
     def _note_room(self) -> None:
         if not self._outbox.stuck:
             self._patience.reset()
         elif time.monotonic() >= self._probe_at:
             self._probe_at = time.monotonic() + self._patience.next_s()
-
-    def _read_answer(self) -> Submitted:
-        call = submit(self._queue, self.client, self._connections, 0, [])
-        return call.parse(self._link.receive())
 
     def _after(self, answer: Submitted, forgotten: tuple[int, int] | None) -> None:
         if forgotten:

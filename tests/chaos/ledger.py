@@ -49,9 +49,10 @@ Ledger = dict[str, Story]
 def read_ledger(files: list[Path], prefix: str, length: int | None = None) -> Ledger:
     """The story of each job of the queue whose keys have this prefix. `length`: of the last file only so much."""
     stories: Ledger = defaultdict(Story)
+    drafts: dict[str, bytes] = {}
     for path in files:
         for command in commands(path, length if path is files[-1] else None):
-            _enter(stories, [bytes(part) for part in command], prefix.encode())
+            _enter(stories, drafts, [bytes(part) for part in command], prefix.encode())
     return dict(stories)
 
 
@@ -78,13 +79,18 @@ def _parts(file: IO[bytes], count: int) -> Iterator[bytes]:
         yield data[:-2]
 
 
-def _enter(stories: Ledger, command: list[bytes], prefix: bytes) -> None:
+def _enter(stories: Ledger, drafts: dict[str, bytes], command: list[bytes], prefix: bytes) -> None:
     verb, key = command[0].upper(), command[1] if len(command) > 1 else b""
     if not key.startswith(prefix):
         return
     name = key[len(prefix) :].decode()
     if verb == b"SET" and name.startswith("reply:"):
         stories[name.removeprefix("reply:")].commits.append(_read_commit(command[2]))
+    elif verb == b"SET" and name.startswith("draft:reply:"):
+        drafts[name] = command[2]
+    elif verb == b"RENAME" and name.startswith("draft:reply:"):
+        job = command[2].decode().rpartition(":")[2]
+        stories[job].commits.append(_read_commit(drafts.pop(name)))
     elif verb == b"XADD" and (name in LANE_KEYS or name.startswith("jobs:at:")):
         _issue(stories[_field(command, b"id").decode()])
     elif verb == b"XADD" and name == "dead" and _field(command, b"error").startswith(b"crashed"):

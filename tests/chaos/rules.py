@@ -157,8 +157,25 @@ RULES = (
         "H14",
         "large arguments go with their job",
         f"{SCRIPTS}/cycle.lua",
-        ("    if ARGV[i + 5] == '1' then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end\n", ""),
+        ("  if traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end\n", ""),
         "protocol/test_cycle.py::test_large_arguments_go_with_the_job",
+    ),
+    _rule(
+        "H14",
+        "drafts that no job has use for are deleted",
+        f"{SCRIPTS}/submit.lua",
+        (
+            "  if #drafts > renamed then redis.pcall('UNLINK', unpack(drafts)) end -- what is left has no use\n",
+            "",
+        ),
+        "protocol/test_drafts.py",
+    ),
+    _rule(
+        "H14",
+        "a draft whose script never comes ends by itself",
+        "broker/pullet_broker/drafts.py",
+        (', "PX", TTL_MS)', ")"),
+        "protocol/test_drafts.py",
     ),
     _rule(
         "H15",

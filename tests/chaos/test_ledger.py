@@ -11,6 +11,7 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.codec import encode
 from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Outcome
 from pullet_broker.reply import pack_reply
 from pullet_broker.settings import Queue
 from tests.chaos.history import Recorder, read_history
@@ -34,6 +35,8 @@ def test_issues_and_outcomes_are_read_also_those_before_a_crash(store: Store) ->
     caller, worker = scribe.caller(), scribe.worker()
     done, later = caller.one(), caller.one(delay_ms=60_000)
     assert not worker.cycle(outcome(worker.take_one(), encode(["0.0", "token"]))).fenced
+    large = caller.one()
+    assert not worker.cycle(Outcome(worker.take_one(), (b"ok 1 w 7\n", encode(["2.0", "draft"])))).fenced
     scribe.link.close()
     store.crash()
     store.start_again()
@@ -48,6 +51,7 @@ def test_issues_and_outcomes_are_read_also_those_before_a_crash(store: Store) ->
     found = read(store, queue)
     store.close()
     assert found[done] == Story(issued=1, commits=[Commit("ok", "token")])
+    assert found[large] == Story(issued=1, commits=[Commit("ok", "draft")])
     assert found[later] == Story(issued=1)
     assert found[lost] == Story(issued=3, commits=[Commit("ok", "late")], revived=1)
     assert found[dead] == Story(issued=2)

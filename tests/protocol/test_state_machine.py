@@ -46,6 +46,22 @@ class Story(RuleBasedStateMachine):
         self.model = Model(link)
         self.calls: list[Callable[[], object]] = []
 
+    @rule(lost=st.booleans())
+    def drafts_get_lost_from_now_on(self, lost: bool) -> None:
+        """They expire before their script comes, or find a full server."""
+        self.model.loses_drafts = lost
+
+    @rule(which=some)
+    def drafts_arrive_without_their_script(self, which: int) -> None:
+        """A connection ends between the two, or delivers the first of them much later."""
+        if calls := self.model.drafted:
+            for draft in calls[-1 - which % len(calls)].drafts:
+                self.model.scribe.link.execute(*draft)
+
+    @rule()
+    def drafts_expire(self) -> None:
+        self.model.scribe.lose_drafts()
+
     def call(self, call: Callable[[], T], fate: str = "answered") -> T | None:
         """Make a call; any call may arrive once more, much later, and then nobody hears its answer."""
         self.calls.append(call)
@@ -133,12 +149,13 @@ class Story(RuleBasedStateMachine):
         want=st.integers(0, 2),
         fate=fates,
         word=st.sampled_from(["ok", "ok", "ok", "cancelled"]),
+        large=st.booleans(),
     )
-    def finish(self, slot: int, most: int, want: int, fate: str, word: str) -> None:
+    def finish(self, slot: int, most: int, want: int, fate: str, word: str, large: bool) -> None:
         """`cancelled`: the worker was told to stop a run, and ends its job itself."""
         hand = self.busy(slot)
         done = hand.held[:most]
-        outcomes = [self.model.outcome(word, entry, hand) for entry in done]
+        outcomes = [self.model.outcome(word, entry, hand, large) for entry in done]
         alone = len(done) == len(hand.held)
         self.work(hand, done, fate, partial(self.model.cycle, hand, outcomes, want, alone, False))
 
@@ -215,7 +232,7 @@ class Story(RuleBasedStateMachine):
             return
         hand = zombies[-1 - which % min(4, len(zombies))]
         if how == "finish":
-            outcomes = [self.model.outcome("ok", entry, hand) for entry in hand.held]
+            outcomes = [self.model.outcome("ok", entry, hand, large=True) for entry in hand.held]
             hand.held += self.model.cycle(hand, outcomes, 1, True, False)
         elif how == "fail" and hand.held:
             self.model.fail(hand, self.model.outcome("error", hand.held[0], hand), 0)

@@ -21,6 +21,7 @@ class CutPoint:
     """The nth round trip of the links whose name ends with `role`.
 
     `when` it is "before", nothing of it reaches the server; "after": the server has done it, and nobody hears of it.
+    "amid": only round trips of several commands count, and the server has done all but the last.
     """
 
     def __init__(self, role: str, nth: int, when: str, *, kills: bool = False) -> None:
@@ -39,14 +40,15 @@ class CutPoint:
         return self
 
     def _sent(self, link: Link, commands: Sequence[Sequence[Arg]]) -> None:
-        if not self._is_here(link):
+        if not self._is_here(link, commands):
             self._send(link, *commands)
             self._owed[id(link)] += len(commands)
             return
-        if self._when == "after":
-            self._send(link, *commands)
-            waits = any("BLOCK" in command for command in commands)
-            for _ in range(0 if waits else self._owed[id(link)] + len(commands)):
+        done = commands if self._when == "after" else commands[:-1] if self._when == "amid" else ()
+        if done:
+            self._send(link, *done)
+            waits = any("BLOCK" in command for command in done)
+            for _ in range(0 if waits else self._owed[id(link)] + len(done)):
                 with contextlib.suppress(redis.ResponseError):  # an answer, too: a script that is not there yet
                     link._connection.read_response(disable_decoding=True)
         if self._kills:
@@ -54,9 +56,9 @@ class CutPoint:
         link.close()
         raise ServerUnavailable("the test has cut this connection")
 
-    def _is_here(self, link: Link) -> bool:
+    def _is_here(self, link: Link, commands: Sequence[object]) -> bool:
         with self._lock:
-            if not link.name.endswith(self._role) or self.reached:
+            if not link.name.endswith(self._role) or self.reached or (self._when == "amid" and len(commands) < 2):
                 return False
             self._count += 1
             self.reached = self._count == self._nth

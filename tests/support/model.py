@@ -7,15 +7,17 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pullet_broker.job import Entry, Job
 from pullet_broker.keys import PLACE_LANE
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import SUSPECT, Outcome, fail, needs_claim
+from pullet_broker.moves.cycle import SUSPECT, Outcome, cycle, fail, in_one_piece, needs_claim
 from pullet_broker.moves.dead import Replay
 from pullet_broker.moves.life import spill
 from pullet_broker.moves.submit import Answer
 from pullet_broker.reply import pack_reply, read_reply
+from pullet_broker.scripting import Call
 from pullet_broker.settings import Affinity, Lease, Limits, Queue
 from tests.support.glance import Glance, Place, glance
 from tests.support.scribe import Caller, Scribe, Worker
@@ -31,6 +33,7 @@ KEYS = ("k", "l")
 NAMES = ("order-1", "order-2")
 """Ids of the jobs whose callers choose them: each may live several times, one life after the other."""
 PATIENT, HASTY = Affinity(spill_s=HOUR), Affinity(spill_s=1e-6)
+T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
@@ -92,6 +95,10 @@ class Model:
         self.numbers = itertools.count(1)
         self.sound = False
         """The promises held when they were last looked at, and nothing was done since."""
+        self.loses_drafts = False
+        """Those of the calls that follow do not reach the server."""
+        self.drafted: list[Call[Any]] = []
+        """The calls that had some."""
         for author in self.authors:
             author.caller.announce()
 
@@ -102,9 +109,11 @@ class Model:
         """A caller wants to submit it. One with the same id may have been submitted before."""
         self.jobs.setdefault(job.id, job)
 
-    def outcome(self, word: str, entry: Entry, hand: Hand) -> Outcome:
+    def outcome(self, word: str, entry: Entry, hand: Hand, large: bool = False) -> Outcome:
         """One that can be told from every other."""
-        return Outcome(entry, pack_reply(word, entry.attempt, hand.name, 0, b"%d" % next(self.numbers)))
+        reply = pack_reply(word, entry.attempt, hand.name, 0, b"%d" % next(self.numbers))
+        head, end, value = reply.partition(b"\n")  # type: ignore[union-attr,arg-type]
+        return Outcome(entry, (head + end, value) if large else reply)  # type: ignore[operator]
 
     def look(self) -> Glance:
         self.sound = False
@@ -119,18 +128,27 @@ class Model:
 
     # -- calls
 
+    def run(self, call: Call[T]) -> T:
+        """Make a call, with its drafts or without."""
+        if call.drafts:
+            self.drafted.append(call)
+        if self.loses_drafts:
+            self.scribe.lose_drafts()
+            call = dataclasses.replace(call, drafts=())
+        return self.scribe.link.run(call)
+
     def submit(self, author: Author, connection: int, first: int, batch: list[Job]) -> None:
         seen = self.look()
-        answer = author.caller.send(first, *batch, connection=connection)
+        answer = self.run(author.caller.call(first, *batch, connection=connection))
         expected, offered = Answer.OK, batch[max(0, author.mark + 1 - first) :]
         if connection < author.connection:
             expected, offered = Answer.STALE, []
         elif batch and first > author.mark + 1:
             expected, offered = Answer.GAP, []
         author.connection = max(author.connection, connection)
-        accepted = self._accept(author, offered, seen)
+        accepted, refusal = self._accept(author, offered, seen)
         if accepted < len(offered):
-            expected = Answer.FULL
+            expected = refusal
         author.mark += accepted
         assert (answer.answer, answer.mark) == (expected, author.mark)
         now = self.look()
@@ -138,8 +156,8 @@ class Model:
             if self.jobs[job.id] is job and job.id not in seen.live and job.id not in seen.replies:
                 assert lanes_of(job.id, now) == ([] if job.delay_ms else [self.lane_for(job, seen)])
 
-    def _accept(self, author: Author, jobs: list[Job], seen: Glance) -> int:
-        """How many of them have their place, as new ones or beside the one that has their id."""
+    def _accept(self, author: Author, jobs: list[Job], seen: Glance) -> tuple[int, Answer]:
+        """How many of them have their place, as new ones or beside the one that has their id; and why no more."""
         live = [*seen.live]
         for n, job in enumerate(jobs):
             if job.named and job.id in seen.replies:
@@ -148,11 +166,13 @@ class Model:
                 readers = self.readers.setdefault(job.id, [])
                 readers += [author] if author not in readers else []
             elif len(live) >= LIMITS.backlog_jobs:
-                return n
+                return n, Answer.FULL
+            elif self.loses_drafts and self.is_large(job):
+                return n, Answer.GAP
             else:
                 self._begin(job)
                 live.append(job.id)
-        return len(jobs)
+        return len(jobs), Answer.OK
 
     def _begin(self, job: Job) -> None:
         """A new job, or a new life of one that nobody knows any more."""
@@ -164,6 +184,9 @@ class Model:
         if self.replies.pop(job, None) is not None:
             self.mail[job] += 1
         self.read.discard(job)
+
+    def is_large(self, job: Job) -> bool:
+        return len(job.args) > LIMITS.blob_over_bytes
 
     def lane_for(self, job: Job, seen: Glance) -> str:
         """Where a job belongs: at the home of its key as long as that is there, else on the lane of its priority."""
@@ -180,8 +203,15 @@ class Model:
         entries = [one.entry for one in outcomes]
         counted = self._fence(hand, entries)
         others = before.pending.keys() - set(hand.places_of(entries))
-        cycled = hand.worker.cycle(*outcomes, want=want, alone=alone, high_first=high_first)
-        assert cycled.fenced == [n for n, counts in enumerate(counted) if not counts]
+        call = cycle(hand.worker.queue, hand.name, outcomes, want, alone=alone, high_first=high_first)
+        cycled = self.run(call)
+        missing = [n for n, one in enumerate(outcomes) if self.loses_drafts and type(one.reply) is tuple]
+        assert cycled.missing == missing
+        assert cycled.fenced == [n for n, counts in enumerate(counted) if not counts and n not in missing]
+        if missing:
+            whole = [in_one_piece(outcomes[n]) for n in missing]
+            again = self.run(cycle(hand.worker.queue, hand.name, whole, 0, alone=False, high_first=False))
+            assert again.fenced == [place for place, n in enumerate(missing) if not counted[n]]
         for one, counts in zip(outcomes, counted, strict=True):
             if counts:
                 self._ended(one)
@@ -287,7 +317,9 @@ class Model:
     def _ended(self, outcome: Outcome) -> None:
         job = outcome.entry.job
         assert job not in self.replies, "a second outcome"
-        self._end(job, outcome.reply)
+        reply = in_one_piece(outcome).reply
+        assert isinstance(reply, bytes)
+        self._end(job, reply)
 
     def _end(self, job: str, reply: bytes) -> None:
         self.replies[job] = reply
@@ -322,10 +354,12 @@ class Model:
         for job, place in seen.buried.items():
             self.dead.setdefault(place, self.jobs[job])
         assert len(seen.letters) <= LIMITS.dead_letters
-        large = {job for job in places if len(self.jobs[job].args) > LIMITS.blob_over_bytes}
+        large = {job for job in places if self.is_large(self.jobs[job])}
         assert {job for job, passing in seen.blobs.items() if not passing} == large
-        lanes = {name.removeprefix("jobs:at:") for name in self.scribe.names() if name.startswith("jobs:at:")}
-        assert lanes == seen.places
+        names = self.scribe.names()
+        assert {name.removeprefix("jobs:at:") for name in names if name.startswith("jobs:at:")} == seen.places
+        for name in self.scribe.drafts():
+            assert self.scribe.link.execute("PTTL", self.scribe.key(name)) > 0
         assert {job for job, passing in seen.blobs.items() if passing} <= seen.large_letters
         for hand in filter(None, self.hands):
             assert set(hand.places_of(hand.held)) <= self.pending_at(hand, seen)

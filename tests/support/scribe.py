@@ -28,6 +28,7 @@ from pullet_broker.moves.dead import Replayed, purge, replay
 from pullet_broker.moves.life import Beaten, Reaped, beat, forget, promote, reap, spill
 from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.reply import Reply, pack_reply, read_reply
+from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 
 
@@ -56,9 +57,12 @@ class Caller:
     connection: int = 1
     last: int = 0
 
+    def call(self, first: int, *jobs: Job, connection: int | None = None) -> Call[Submitted]:
+        return submit(self.queue, self.id, connection or self.connection, first, jobs)
+
     def send(self, first: int, *jobs: Job, connection: int | None = None) -> Submitted:
         """One `submit`, whatever comes of it."""
-        return self.link.run(submit(self.queue, self.id, connection or self.connection, first, jobs))
+        return self.link.run(self.call(first, *jobs, connection=connection))
 
     def announce(self) -> Submitted:
         return self.send(self.last + 1)
@@ -186,6 +190,11 @@ class Scribe:
         """The storm of suspects has passed."""
         self.link.execute("DEL", self.key("storm"))
 
+    def lose_drafts(self) -> None:
+        """Their time is over."""
+        if names := self.drafts():
+            self.link.execute("UNLINK", *map(self.key, names))
+
     def make_due(self) -> None:
         """The time of every delayed job has come."""
         for job in self.delayed():
@@ -247,6 +256,10 @@ class Scribe:
         base = self.key("")
         pattern = base.replace("{", "\\{") + "*"
         return {name.decode().removeprefix(base) for name in self.link.execute("KEYS", pattern)}
+
+    def drafts(self) -> list[str]:
+        """Large values that wait for their script."""
+        return sorted(name for name in self.names() if name.startswith("draft:"))
 
     def dump(self) -> dict[str, Any]:
         """Everything that is in the queue, to see whether anything changed: all but the times of consumers."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pullet_broker.job import Entry
 from pullet_broker.reply import Failure, pack_failure, pack_reply
 from pullet_broker.settings import Queue
-from pullet_workers.commit import commits, finish
+from pullet_workers.commit import Take, commits, finish
 from pullet_workers.engine import Done
 from pullet_workers.hand import Finished
 from pullet_workers.opts import Opts, read_opts
@@ -98,7 +98,7 @@ def test_no_text_is_too_hostile_for_options(text: str) -> None:
 def test_what_raised_goes_to_fail_and_the_rest_to_one_cycle_that_also_takes() -> None:
     finished = [ended(None), ended(ValueError()), ended(None), ended(ValueError(), '{"retries":1}')]
 
-    calls = commits(QUEUE, "worker.1", finished, 5, alone=True, high_first=True)
+    calls = commits(QUEUE, "worker.1", finished, Take(5, alone=True, high_first=True))
 
     assert [call.script.name for call in calls] == ["fail", "fail", "cycle"]
     *_, cycle = calls
@@ -109,5 +109,5 @@ def test_what_raised_goes_to_fail_and_the_rest_to_one_cycle_that_also_takes() ->
 
 
 def test_the_cycle_comes_last_so_that_nothing_is_taken_before_everything_is_committed() -> None:
-    assert [call.script.name for call in commits(QUEUE, "w", [], 1)] == ["cycle"]
-    assert commits(QUEUE, "w", [ended(ValueError())], 1)[-1].script.name == "cycle"
+    assert [call.script.name for call in commits(QUEUE, "w", [], Take(1))] == ["cycle"]
+    assert commits(QUEUE, "w", [ended(ValueError())], Take(1))[-1].script.name == "cycle"

@@ -89,12 +89,11 @@ def test_an_array_in_arguments_is_copied_three_times(queue: Queue, address: Addr
     link.open()
     reserved, payload = copies(lambda: encode_call((ARRAY,), {}, limit=LIMIT))
     assert reserved < 2.1, "1: into the packer's buffer, of which it fills a half"
-    command = submit(queue, "me", 1, 1, [Job("job", "echo", payload)]).command()
-    load = submit(queue, "me", 1, 1, [])
-    link.bring([load.script])
-    sent, _ = copies(lambda: link.execute(*command))
+    call = submit(queue, "me", 1, 1, [Job("job", "echo", payload)])
+    link.bring([call.script])
+    sent, _ = copies(lambda: link.run(call))
     assert sent < 0.1, "0: written from there"
-    received, blob = copies(lambda: link.execute("GET", queue.keys.blob("job")))
+    received, (blob,) = copies(lambda: link.execute("MGET", queue.keys.blob("job")))
     assert received < 1.1, "2: what the connection has read"
     decoded, (args, _) = copies(lambda: decode_call(blob, limit=LIMIT))
     assert decoded < 1.1, "3: out of the packed value; the array is a view of that"

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from pullet_broker.link import Link
 from pullet_broker.settings import Lease, Limits, Queue
 from pullet_workers.runner import Runner
 from tests.support.cuts import CutPoint
-from tests.support.leaks import wait_until
+from tests.support.leaks import check_keys, wait_until
 from tests.support.workers import ROOT, Kit, calling, consumers, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+ROLES = (":take", ":errands", ":beat", ":send", ":inbox")
 MOST = 80
 """Round trips of one kind in a story; there must be fewer."""
 
@@ -43,6 +45,10 @@ def _prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff.__init__, "__defaults__", (0.005, 0.02, lambda: 1.0))
 
 
+LARGE = "x" * 80_000
+"""There and back as a draft."""
+
+
 def story(client: Client[Any]) -> list[Future[Any]]:
     """Jobs of every kind, in two waves, so that the worker is idle in between."""
     first = [client.submit(Kit.echo, n) for n in range(5)]
@@ -51,7 +57,7 @@ def story(client: Client[Any]) -> list[Future[Any]]:
         future.result(20)
     return [
         *first,
-        client.submit(Kit.echo, "x" * 40_000),
+        client.submit(Kit.echo, LARGE),
         client.options(key="k").submit(Kit.echo, "keyed"),
         client.options(priority=1).submit(Kit.echo, "urgent"),
         client.options(retries=2, backoff=0.001).submit(Kit.fail_first, "retried", 1),
@@ -63,7 +69,7 @@ def told(futures: list[Future[Any]]) -> list[Any]:
     return [future.result(20) for future in futures]
 
 
-RESULTS = [*range(5), *(0.015 + n / 1e6 for n in range(3)), "x" * 40_000, "keyed", "urgent", 2, 0.01]
+RESULTS = [*range(5), *(0.015 + n / 1e6 for n in range(3)), LARGE, "keyed", "urgent", 2, 0.01]
 CALLS = Counter([*RESULTS[:-2], "retried", "retried", 0.01])
 
 
@@ -80,8 +86,11 @@ def comes_to_an_end(process: subprocess.Popen[bytes], futures: list[Future[Any]]
     return wait_until(lambda: process.poll() is not None or all(one.done() for one in futures), 20)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("role", [":take", ":errands", ":beat", ":send", ":inbox"])
+AMID = [(role, "amid") for role in (":take", ":send", ":inbox")]
+"""These send several commands at once: drafts and what wants them, for one."""
+
+
+@pytest.mark.parametrize(("role", "when"), [*product(ROLES, ["before", "after"]), *AMID])
 def test_a_connection_that_ends_at_any_of_its_commands_costs_nothing(
     address: Address, link: Link, role: str, when: str
 ) -> None:
@@ -95,6 +104,7 @@ def test_a_connection_that_ends_at_any_of_its_commands_costs_nothing(
                 assert told(story(client)) == RESULTS, f"at command {nth}"
         assert Counter(kit.calls) == CALLS, f"at command {nth}"
         assert is_drained(link, queue), f"at command {nth}"
+        check_keys(link, queue)
         if not point.reached or (role in (":beat", ":inbox") and nth > 12):
             break
     else:
@@ -152,8 +162,7 @@ def test_a_reaper_that_dies_at_any_of_its_commands_loses_nothing(
         assert sum(ran.values()) <= ORPHANS + 2, "at most what the reaper ran itself is run again"
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("role", [":take", ":errands", ":beat"])
+@pytest.mark.parametrize(("role", "when"), [*product([":take", ":errands", ":beat"], ["before", "after"]), AMID[0]])
 def test_a_worker_that_dies_at_any_of_its_commands_loses_nothing(
     address: Address, link: Link, tmp_path: Path, role: str, when: str
 ) -> None:
@@ -169,12 +178,15 @@ def test_a_worker_that_dies_at_any_of_its_commands_loses_nothing(
         with calling(queue, address) as client, dying(queue, address, calls, role, nth, when) as process:
             futures = [client.submit(Kit.nap, 0.015 + n / 1e6) for n in range(4)]
             futures += [client.submit(Kit.echo, n) for n in range(4)]
-            assert comes_to_an_end(process, futures), f"at command {nth}"
+            large = [client.submit(Kit.huge, len(LARGE) + n) for n in range(2)]
+            assert comes_to_an_end(process, [*futures, *large]), f"at command {nth}"
             deaths += process.poll() == -signal.SIGKILL
             kit = Kit()
             with running(queue, address, kit, name="heir"):
                 assert told(futures) == [*(0.015 + n / 1e6 for n in range(4)), *range(4)], f"at command {nth}"
+                assert [len(value) for value in told(large)] == [len(LARGE), len(LARGE) + 1]
                 assert drains(link, queue)
+        check_keys(link, queue)
         ran = Counter([*kit.calls, *map(float, calls.read_text().split())])
         assert set(ran) == {*(0.015 + n / 1e6 for n in range(4)), *map(float, range(4))}
         assert sum(ran.values()) - len(ran) <= 8, "at most what it held ran again"
@@ -183,7 +195,7 @@ def test_a_worker_that_dies_at_any_of_its_commands_loses_nothing(
     assert deaths >= 2
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after", "amid"])
 def test_a_caller_that_dies_at_any_of_its_commands_leaves_each_job_once_or_not_at_all(
     address: Address, link: Link, tmp_path: Path, when: str
 ) -> None:
@@ -194,6 +206,7 @@ def test_a_caller_that_dies_at_any_of_its_commands_leaves_each_job_once_or_not_a
             process.wait(20)
         with running(queue, address, kit):
             assert drains(link, queue)
+        check_keys(link, queue)
         assert Counter(kit.calls) == Counter(range(len(kit.calls))), "the first ones, each once"
         counts.append(len(kit.calls))
         if process.returncode != -signal.SIGKILL:
@@ -260,7 +273,8 @@ def be_a_worker() -> None:
 def be_a_caller() -> None:
     queue, address, nth, when = pickle.loads(bytes.fromhex(sys.argv[1]))
     CutPoint(":send", nth, when, kills=True).install(pytest.MonkeyPatch())
-    client: Client[Any] = Client(Kit, dataclasses.replace(queue, limits=Limits(batch_jobs=4)), address)
+    limits = Limits(batch_jobs=4, blob_over_bytes=1)  # so all arguments go as drafts
+    client: Client[Any] = Client(Kit, dataclasses.replace(queue, limits=limits), address)
     for n in range(CALLER_JOBS):
         client.submit(Kit.echo, n)
     client.flush(10)

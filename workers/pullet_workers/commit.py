@@ -1,13 +1,15 @@
-"""From finished jobs to the calls that commit them."""
+"""From finished jobs to their outcomes on the server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pullet_broker.events import Note
 from pullet_broker.job import Entry
-from pullet_broker.moves.cycle import Outcome, cycle, fail
+from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Cycled, Outcome, cycle, fail, in_one_piece
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from pullet_workers.engine import Done
@@ -28,17 +30,36 @@ def finish(entry: Entry, done: Done, event: Note | None = None) -> Finished | No
     return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
 
 
-def commits(
-    queue: Queue,
-    consumer: str,
-    finished: Sequence[Finished],
-    want: int,
-    *,
-    alone: bool = False,
-    high_first: bool = False,
-    yields: bool = False,
-) -> list[Call[Any]]:
-    """One `fail` for each job that raised, then one `cycle` for the others, which also takes `want` jobs."""
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What a worker takes when it commits: see `cycle`."""
+
+    want: int = 0
+    alone: bool = False
+    high_first: bool = False
+    yields: bool = False
+
+
+NOTHING = Take()
+
+
+def commit(link: Link, queue: Queue, consumer: str, finished: Sequence[Finished], take: Take = NOTHING) -> Cycled:
+    """Send outcomes, and take. When the link breaks, nobody knows which of them count: commit them all again."""
+    cycled: Cycled = link.run_all(commits(queue, consumer, finished, take))[-1]
+    if cycled.missing:
+        outcomes = _outcomes(finished)
+        whole = [in_one_piece(outcomes[place]) for place in cycled.missing]
+        again = link.run(cycle(queue, consumer, whole, 0, alone=False, high_first=False))
+        cycled.fenced.extend(cycled.missing[place] for place in again.fenced)
+    return cycled
+
+
+def commits(queue: Queue, consumer: str, finished: Sequence[Finished], take: Take) -> list[Call[Any]]:
+    """One `fail` for each job that raised, then one `cycle` for the others, which also takes."""
     failed = [fail(queue, consumer, one.outcome, retry_after_ms=one.retry_after_ms) for one in finished if one.failed]
-    outcomes = [one.outcome for one in finished if not one.failed]
-    return [*failed, cycle(queue, consumer, outcomes, want, alone=alone, high_first=high_first, yields=yields)]
+    how = {"alone": take.alone, "high_first": take.high_first, "yields": take.yields}
+    return [*failed, cycle(queue, consumer, _outcomes(finished), take.want, **how)]
+
+
+def _outcomes(finished: Sequence[Finished]) -> list[Outcome]:
+    return [one.outcome for one in finished if not one.failed]

@@ -26,7 +26,7 @@ from pullet_broker.moves.life import beat, forget
 from pullet_broker.schema import schema_mismatch
 from pullet_broker.scripting import FOR_OTHERS, load
 from pullet_broker.settings import Queue
-from pullet_workers.commit import commits
+from pullet_workers.commit import commit
 from pullet_workers.hand import Hand
 from pullet_workers.report import Record, Report
 
@@ -185,7 +185,7 @@ class Consumer:
             self.give_back(aside.queued, link)
             finished = [*self._hand.commit(OUTCOMES), *aside.finished]
             for start in range(0, len(finished), OUTCOMES):
-                link.run_all(commits(self._queue, self.label, finished[start : start + OUTCOMES], 0))
+                commit(link, self._queue, self.label, finished[start : start + OUTCOMES])
         except ServerError:
             self._hand.take_back(aside)
             raise

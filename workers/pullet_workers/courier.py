@@ -12,7 +12,7 @@ from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
-from pullet_workers.commit import commits
+from pullet_workers.commit import commit
 from pullet_workers.errands import Errand, Step
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Aside, Hand
@@ -115,6 +115,6 @@ class Courier:
     def _hand_in(self, aside: Aside) -> None:
         self._exchange.reopen(self._link)
         if aside.finished:
-            self._link.run_all(commits(self._queue, self._consumer(), aside.finished, 0))
+            commit(self._link, self._queue, self._consumer(), aside.finished)
         for start in range(0, len(aside.queued), RETURNS):
             self._link.run(give_back(self._queue, self._consumer(), aside.queued[start : start + RETURNS]))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES, Cycled, reconcile
 from pullet_broker.settings import Queue
-from pullet_workers.commit import commits
+from pullet_workers.commit import Take, commit
 from pullet_workers.hand import Hand
 
 log = logging.getLogger("pullet.worker")
@@ -48,16 +48,8 @@ class Exchange:
     def _run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         finished = self._hand.commit(OUTCOMES)
         self._takes += want > 0
-        calls = commits(
-            self._queue,
-            self._consumer(),
-            finished,
-            want,
-            alone=alone,
-            high_first=self._takes % HIGH_EVERY == 0,
-            yields=not alone,
-        )
-        cycled: Cycled = link.run_all(calls)[-1]
+        take = Take(want, alone=alone, high_first=self._takes % HIGH_EVERY == 0, yields=not alone)
+        cycled = commit(link, self._queue, self._consumer(), finished, take)
         self._hand.committed()
         if cycled.fenced:
             log.warning("outcomes came too late", extra={"queue": self._queue.name, "jobs": len(cycled.fenced)})

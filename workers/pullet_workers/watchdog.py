@@ -21,7 +21,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.cancel import Stop
 from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
-from pullet_workers.commit import commits
+from pullet_workers.commit import commit
 from pullet_workers.hand import Finished, Hand
 from pullet_workers.runs import Order, Run, Runs
 
@@ -176,5 +176,5 @@ class Watchdog:
         if not order.settled:
             finished = self._ended(order, time.monotonic() - began, run.where())
             if finished is not None:
-                self.link.run_all(commits(self._queue, self._consumer(), [finished], 0))
+                commit(self.link, self._queue, self._consumer(), [finished])
             order.settled = True

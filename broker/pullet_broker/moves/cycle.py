@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from pullet_broker.drafts import draft
 from pullet_broker.events import Note, tell
 from pullet_broker.job import Entry, read_entry
 from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
 from pullet_broker.parts import Parts
-from pullet_broker.scripting import Arg, Call, fixed_keys, load
+from pullet_broker.reply import first_line
+from pullet_broker.scripting import Arg, Call, Command, fixed_keys, load
 from pullet_broker.settings import SCHEMA, Queue
 
 OUTCOMES = 64
@@ -61,6 +63,8 @@ class Cycled:
     entries: list[Entry]
     dropped: int
     """Jobs that ended here as cancelled or expired, or went to where their key lives; there may be more to take."""
+    missing: list[int]
+    """Places of the outcomes that came without their draft: commit these again, `in_one_piece`."""
     calm: bool
     """Suspects do not kill worker after worker just now: a worker that waits may wait for them too."""
 
@@ -75,7 +79,7 @@ def cycle(
     high_first: bool,
     yields: bool = False,
 ) -> Call[Cycled]:
-    """Commit up to `OUTCOMES` outcomes and take up to `want` jobs, in one step.
+    """Commit up to `OUTCOMES` outcomes and take up to `want` jobs, in one step. A reply in parts goes as a draft.
 
     `alone`: the worker will hold nothing else, so it may get a suspect. `yields`: take nothing while a suspect waits
     for such a worker; a worker that always fetches the next job before it ends one would never be alone.
@@ -88,20 +92,31 @@ def cycle(
         alone=int(alone),
         yields=int(yields),
         high_first=int(high_first),
+        draft=queue.keys.draft_reply_prefix,
         home_ms=queue.affinity.home_ms,
         events=tell(outcomes),
         **settling(queue),
     )
+    drafts: list[Command] = []
     for outcome in outcomes:
-        entry = outcome.entry
-        args += (entry.lane, entry.id, entry.job, entry.client, entry.ttl_ms, int(entry.large), outcome.reply)
-    return Call(script, fixed_keys(script, queue.keys), args, _read_cycled)
+        entry, reply, traits = outcome.entry, outcome.reply, "b" if outcome.entry.large else ""
+        if type(reply) is tuple:
+            drafts.append(draft(queue.keys.draft_reply(consumer, entry.lane, entry.id), reply))
+            reply, traits = first_line(reply), traits + "d"
+        args += (entry.lane, entry.id, entry.job, entry.client, entry.ttl_ms, traits, reply)
+    return Call(script, fixed_keys(script, queue.keys), args, _read_cycled, drafts)
 
 
 def _read_cycled(raw: Any) -> Cycled:
-    standing, fenced, entries, dropped, calm = raw
+    standing, fenced, entries, dropped, calm, missing = raw
     found = [read_entry(entry) for entry in entries]
-    return Cycled(Standing(standing), [n - 1 for n in fenced], found, dropped, bool(calm))
+    places, drafts = [n - 1 for n in fenced], [n - 1 for n in missing]
+    return Cycled(Standing(standing), places, found, dropped, drafts, bool(calm))
+
+
+def in_one_piece(outcome: Outcome) -> Outcome:
+    """The same, with its reply in the call itself, which a full server takes too."""
+    return replace(outcome, reply=b"".join(outcome.reply)) if type(outcome.reply) is tuple else outcome
 
 
 def fail(queue: Queue, consumer: str, outcome: Outcome, *, retry_after_ms: int | None) -> Call[str]:

@@ -8,17 +8,18 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+from pullet_broker.drafts import draft
 from pullet_broker.job import Job
 from pullet_broker.moves.finding import READERS
 from pullet_broker.parts import LARGE, Buffer, Packed, pack_some
-from pullet_broker.scripting import Call, load
+from pullet_broker.scripting import Call, Command, load
 from pullet_broker.settings import SCHEMA, Queue
 
 
 class Answer(Enum):
     OK = b"OK"
     GAP = b"GAP"
-    """Earlier numbers are missing: send again from `mark + 1`."""
+    """Earlier numbers are missing, or the draft of large arguments is: send again from `mark + 1`."""
     FULL = b"FULL"
     """The backlog limit was reached after `mark`."""
     STALE = b"STALE"
@@ -57,25 +58,33 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         home_ms=queue.affinity.home_ms,
         backlog=queue.limits.backlog_jobs,
         blob=queue.keys.blob_prefix,
+        draft=queue.keys.draft_blob_prefix,
         reply=queue.keys.reply_prefix,
         inline=queue.limits.inline_bytes,
         most=READERS,
     )
     most = queue.limits.blob_over_bytes
-    packed = Packed(WIDTH * len(jobs), [piece for job in jobs for piece in _pack_job(job, most)])
-    return Call(script, _keys(queue, client), [*args, packed], _read)
+    drafts = [
+        _draft(queue.keys.draft_blob(client, link, number), job.args)
+        for number, job in enumerate(jobs, first)
+        if len(job.args) > most
+    ]
+    packed = Packed(WIDTH * len(jobs), [_pack_job(job, most) for job in jobs])
+    return Call(script, _keys(queue, client), [*args, packed], _read, drafts)
 
 
-def _pack_job(job: Job, most: int) -> tuple[Buffer, ...]:
+def _draft(name: str, args: Buffer) -> Command:
+    return draft(name, args if len(args) <= LARGE else (args,))
+
+
+def _pack_job(job: Job, most: int) -> bytes:
     """Its arguments: most of them are the same for many jobs, and are packed once for all. 0.7 us, or 2 one by one."""
-    size = len(job.args)
+    is_large = len(job.args) > most
+    args = b"" if is_large else job.args
     traits = ("i" if job.named else "") + ("o" if job.once else "")
-    treatment = _treatment(
-        job.opts, job.lane, job.delay_ms, job.expires_ms, job.ttl_ms, int(size > most), job.key, traits
-    )
+    treatment = _treatment(job.opts, job.lane, job.delay_ms, job.expires_ms, job.ttl_ms, int(is_large), job.key, traits)
     name = job.id.encode()
-    head = b"$%d\r\n%s\r\n%s$%d\r\n" % (len(name), name, _method(job.method), size)
-    return (head, job.args, treatment) if size > LARGE else (b"%s%s%s" % (head, job.args, treatment),)
+    return b"$%d\r\n%s\r\n%s$%d\r\n%s%s" % (len(name), name, _method(job.method), len(args), args, treatment)
 
 
 @lru_cache(maxsize=1024)

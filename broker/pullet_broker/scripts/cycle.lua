@@ -1,16 +1,18 @@
 -- cycle: commit what a worker has finished and take what it runs next.
 -- KEYS     config workers cancelled watched progress named stats events storm LANES
--- ARGV     schema consumer want alone yields high_first home_ms events reply inbox blob inline ttl ...
---          then for each outcome: lane entry id client ttl_ms large reply
+-- ARGV     schema consumer want alone yields high_first home_ms events reply draft inbox blob inline ttl ...
+--          then for each outcome: lane entry id client ttl_ms traits reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
 --          yields: 1 to take nothing while a suspect waits;
 --          events: a line for each outcome while somebody watches, else '';
 --          lane: 1 to 5, or 6 for that of the worker's place; ttl_ms 0: the default;
---          large: 1 when the arguments are in a blob
--- RETURNS  {status, fenced, entries, dropped, calm}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
+--          traits: b when the arguments are in a blob, d when the whole reply is in the draft
+--          <consumer>:<lane>:<entry>, and reply is only its first line
+-- RETURNS  {status, fenced, entries, dropped, calm, missing}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
 --          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
 --          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more;
---          calm: 0 in a storm, when suspects are taken by nobody but this script
+--          calm: 0 in a storm, when suspects are taken by nobody but this script;
+--          missing: places of outcomes whose draft is not there: they are as they were
 -- USES     schema entry events settle reissue settle_in storm
 -- OOM      allow
 -- ATOMIC   XACK = 1 is the fence: whoever gets it, and nobody else, writes the reply and deletes the entry
@@ -24,25 +26,34 @@ for i = rest, #ARGV, WIDTH do
     return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
   end
 end
-if not same_schema() then return {'SCHEMA', {}, {}, 0, 1} end
+if not same_schema() then return {'SCHEMA', {}, {}, 0, 1, {}} end
 
-local fenced = {}
+local fenced, missing, uncounted = {}, {}, {}
+local function commit(i)
+  local lane, traits = key.lane[tonumber(ARGV[i])], ARGV[i + 5]
+  local ttl = positive(ARGV[i + 4]) and ARGV[i + 4] or arg.ttl
+  local draft = traits:find('d', 1, true) and arg.draft .. arg.consumer .. ':' .. ARGV[i] .. ':' .. ARGV[i + 1]
+  if draft and redis.pcall('PEXPIRE', draft, ttl) ~= 1 then return missing end
+  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 0 then
+    if draft then redis.call('UNLINK', draft) end
+    return fenced
+  end
+  settle(lane, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ttl, ARGV[i + 6], draft)
+  if traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
+end
 for i = rest, #ARGV, WIDTH do
-  local lane = key.lane[tonumber(ARGV[i])]
-  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 1 then
-    local ttl = ARGV[i + 4] ~= '0' and ARGV[i + 4] or arg.ttl
-    settle(lane, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ttl, ARGV[i + 6])
-    if ARGV[i + 5] == '1' then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
-  else
-    fenced[#fenced + 1] = (i - rest) / WIDTH + 1
+  local place, bad = (i - rest) / WIDTH + 1, commit(i)
+  if bad then
+    bad[#bad + 1] = place
+    uncounted[#uncounted + 1] = place
   end
 end
-if arg.events ~= '' then publish(arg.consumer, 'ended', arg.events, fenced) end
+if arg.events ~= '' then publish(arg.consumer, 'ended', arg.events, uncounted) end
 
 local calm, may_take_suspect = true, true
 local function leave(status, entries, dropped)
   post()
-  return {status, fenced, entries or {}, dropped or 0, calm and 1 or 0}
+  return {status, fenced, entries or {}, dropped or 0, calm and 1 or 0, missing}
 end
 if want == 0 then return leave('OK') end
 if redis.call('HEXISTS', key.workers, arg.consumer) == 0 then return leave('STRANGER') end

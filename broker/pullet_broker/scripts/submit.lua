@@ -1,12 +1,14 @@
 -- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
 -- KEYS     config stats delayed parked client inbox places named watched LANES
--- ARGV     schema me link first count client_ms home_ms backlog blob reply inline most ...
+-- ARGV     schema me link first count client_ms home_ms backlog blob draft reply inline most ...
 --          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key traits
 --          me: the client's id; link: how often it has connected; first: number of the first job;
---          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: arguments go
---          to a blob; key '': none. A job with a key goes to the place where its key lives, if it lives anywhere;
+--          id '': an empty place, counted and skipped; lane: high, normal or low; 0: not given; large: 1 when the
+--          arguments are in the draft <me>:<link>:<number>, which becomes the job's blob; key '': none. A job with a
+--          key goes to the place where its key lives, if it lives anywhere;
 --          traits: i when its caller chose the id, o when it must not be repeated; most: clients that may wait for one job
 -- RETURNS  {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
+--          GAP: a number between the mark and the first is missing, or the draft of the job after the mark
 -- USES     schema groups entry reissue backlog join
 -- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
 -- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
@@ -19,10 +21,13 @@ sane = sane and whole(arg.inline) and positive(arg.most)
 if not sane or #ARGV ~= rest - 1 + count * WIDTH then
   return redis.error_reply('PULLET submit: the arguments do not have the expected form')
 end
+local function draft_of(number) return string.format('%s%s:%d:%d', arg.draft, arg.me, link, number) end
+local drafts = {}
 for i = rest, #ARGV, WIDTH do
   if not (whole(ARGV[i + 5]) and whole(ARGV[i + 6]) and whole(ARGV[i + 7])) then
     return redis.error_reply('PULLET submit: a time is not a whole number')
   end
+  if ARGV[i + 8] == '1' then drafts[#drafts + 1] = draft_of(first + (i - rest) / WIDTH) end
 end
 if not same_schema() then return {'SCHEMA', 0, 0, 0, 0} end
 
@@ -41,9 +46,10 @@ if redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0 then
   redis.call('XADD', key.inbox, '*', ':open', arg.me)
   redis.call('PEXPIRE', key.inbox, arg.client_ms)
 end
-local accepted = 0
+local accepted, renamed = 0, 0
 local function leave(status, backlog, limit)
   redis.call('SET', key.client, mark .. ' ' .. link, 'PX', arg.client_ms)
+  if #drafts > renamed then redis.pcall('UNLINK', unpack(drafts)) end -- what is left has no use
   if accepted > 0 then redis.pcall('HINCRBY', key.stats, 'submitted', accepted) end
   return {status, mark, new_inbox, backlog or 0, limit or 0}
 end
@@ -52,13 +58,14 @@ if first > mark + 1 then return leave('GAP') end
 
 local backlog, limit, keyed = count_backlog()
 
-local function accept(i)
+local function accept(i, number)
   local id, large = ARGV[i], ARGV[i + 8] == '1'
   local delay, expires, ttl = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])
   local args = ARGV[i + 2]
   if large then
-    redis.call('SET', arg.blob .. id, args)
-    args = ''
+    if redis.pcall('PERSIST', draft_of(number)) ~= 1 then return 'MISSING' end
+    redis.call('RENAME', draft_of(number), arg.blob .. id)
+    renamed = renamed + 1
   end
   local name, traits = ARGV[i + 9], ARGV[i + 10]
   if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 and name == '' and traits == '' then
@@ -102,7 +109,8 @@ for n = 0, count - 1 do
   if number > mark then
     if ARGV[i] ~= '' and not is_there(i) then
       if backlog >= limit then return leave('FULL', backlog, limit) end
-      local stored, problem = pcall(accept, i)
+      local stored, problem = pcall(accept, i, number)
+      if stored and problem == 'MISSING' then return leave('GAP') end
       if not stored then -- scripts are not rolled back: what is in must be counted, or the repeat doubles it
         leave('OK')
         return redis.error_reply(type(problem) == 'table' and problem.err or tostring(problem))

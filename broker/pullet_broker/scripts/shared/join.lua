@@ -1,8 +1,8 @@
 -- join: a client wants to hear how a job ends that it did not submit itself. Needs key.watched, arg.me, arg.reply, arg.inline.
 -- DONE: it was told of it now; WATCHING: it will be; FULL: too many wait for it.
 local function join(job, inbox, client_ms, most)
-  local reply = redis.call('GET', arg.reply .. job)
-  if reply then
+  local reply = redis.call('GETRANGE', arg.reply .. job, 0, arg.inline) -- a byte more than goes into an inbox
+  if reply ~= '' then
     redis.call('XADD', inbox, 'NOMKSTREAM', '*', job, #reply <= tonumber(arg.inline) and reply or '')
     return 'DONE'
   end

@@ -15,18 +15,23 @@ local function is_cancelled(job)
   return tombs and redis.call('ZSCORE', key.cancelled, job) ~= false
 end
 
-local function tell(client, job, reply)
+local function tell(client, job, text)
   if client and #client == 32 and not client:find('%X') then
     local box = mail[client]
     if not box then box = {}; mail[client] = box end
     box[#box + 1] = job
-    box[#box + 1] = #reply <= tonumber(arg.inline) and reply or ''
+    box[#box + 1] = text
   end
 end
 
--- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held.
-local function settle(lane, entry, job, client, ttl, reply)
-  redis.call('SET', arg.reply .. job, reply, 'PX', positive(ttl) or arg.ttl)
+-- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held. Where there is a `draft`,
+-- it holds the reply and has its TTL; `reply` is then only the first line, and the inbox gets nothing but the fact.
+local function settle(lane, entry, job, client, ttl, reply, draft)
+  if draft then
+    redis.call('RENAME', draft, arg.reply .. job)
+  else
+    redis.call('SET', arg.reply .. job, reply, 'PX', positive(ttl) or arg.ttl)
+  end
   if lane then
     local ids = gone[lane]
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
@@ -37,9 +42,10 @@ local function settle(lane, entry, job, client, ttl, reply)
   if tombs then redis.call('ZREM', key.cancelled, job) end
   if progress then redis.call('HDEL', key.progress, job) end
   if named then redis.call('HDEL', key.named, job) end
-  tell(client, job, reply)
+  local text = not draft and #reply <= tonumber(arg.inline) and reply or ''
+  tell(client, job, text)
   if watched then
-    for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, reply) end
+    for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, text) end
     redis.call('HDEL', key.watched, job)
   end
 end
