@@ -21,7 +21,7 @@ OBJECTS: dict[str, dict[str, Any]] = {
     for one in yaml.safe_load_all(file.read_text())
 }
 FOREIGN = ("ray.io/", "keda.sh/")
-"""Kinds of others: their schemas are in their own projects, and in no package."""
+"""Kinds of others. The schema of a RayCluster is in its own project, and in no package."""
 UNITS = sorted((FOLDER / "systemd").glob("*.service"))
 
 
@@ -38,6 +38,18 @@ def pods() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", [name for name, one in OBJECTS.items() if not one["apiVersion"].startswith(FOREIGN)])
 def test_kubernetes_knows_each_field(name: str) -> None:
     kubernetes_validate.validate(OBJECTS[name], "1.31", strict=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, one in OBJECTS.items() if one["apiVersion"].startswith("keda.sh/")])
+def test_keda_knows_each_field(name: str) -> None:
+    from cloudcoil.models.keda import v1alpha1  # takes seconds: the schemas of all its kinds
+
+    given = OBJECTS[name]
+    read = getattr(v1alpha1, given["kind"]).model_validate(given)
+    assert read.model_dump(by_alias=True, exclude_unset=True, mode="json") == given, (
+        "it leaves out what it does not know"
+    )
 
 
 def test_the_pod_of_the_ray_cluster_is_one_too() -> None:
