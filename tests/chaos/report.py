@@ -52,5 +52,5 @@ def _of_the_loss(crashes: list[Forgotten]) -> str:
         f"{jobs} accepted jobs and {replies} replies that had been read, "
         f"up to {max(crash.seconds for crash in crashes):.2f} s old "
         f"({', '.join(f'{crash.seconds:.2f}' for crash in crashes)}); "
-        f"the log was behind by up to {max(crash.unsynced_s for crash in crashes):.2f} s"
+        f"the last sync had begun up to {max(crash.unsynced_s for crash in crashes):.2f} s before"
     )
