@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+import pullet
+
 ROOT = Path(__file__).parents[2]
 VERBS = {"audit", "dist", "docs", "help", "demo", "test", "check", "chaos", "bench", "example", "thread", "clean"}
 RAY_PORT = re.compile(r"--(?:port|address)=(?:[\w.]+:)?(\d+)")
@@ -70,3 +72,9 @@ def test_make_help_lists_every_verb_and_each_exists() -> None:
     assert listed == VERBS
     for verb in listed:
         assert make("--dry-run", verb).strip(), verb
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert project
+    assert project[1] == pullet.__version__
