@@ -27,7 +27,7 @@ def terminal(command: str, folder: Path) -> Iterator[str]:
     said = folder / "terminal.txt"
     with said.open("w") as out:
         process = subprocess.Popen(
-            command, shell=True, cwd=folder, env=environment(), stdout=out, stderr=out, start_new_session=True
+            command.split(), cwd=folder, env=environment(), stdout=out, stderr=out, start_new_session=True
         )
     try:
         assert wait_until(lambda: "take jobs from queue" in said.read_text(), 120), said.read_text()
@@ -35,11 +35,11 @@ def terminal(command: str, folder: Path) -> Iterator[str]:
         assert found
         yield found[0]
     finally:
-        subprocess.run(["pkill", "-INT", "-g", str(process.pid)], check=False)
+        process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(60) == 0
+            assert process.wait(90) == 0
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
 
 
 def test_its_files_and_commands_do_what_it_shows(tmp_path: Path) -> None:

@@ -88,12 +88,13 @@ def test_it_reads_well_at_any_width_and_asks_no_other_server(url: str, width: in
     with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
         asked: list[str] = []
+        shown = "slate" if scheme == "dark" else "default"
         page.on("request", lambda request: asked.append(request.url))
         for name in ("index", "quickstart", "promises", "api/client", "errors"):
             page.goto(f"{url}/{name}.html")
             page.wait_for_selector("h1")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
-            assert page.evaluate("document.body.dataset.mdColorScheme") == ("slate" if scheme == "dark" else "default")
+            page.wait_for_function(f"document.body.dataset.mdColorScheme == {shown!r}")
         assert page.goto(f"{url}/index.html").ok
         page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert not [one for one in asked if not one.startswith((url, "data:", "blob:"))]
