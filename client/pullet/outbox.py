@@ -45,8 +45,11 @@ class Pending:
         return self.job.method != ""
 
     def settle(self) -> Future[object]:
-        """Let go of the future, which gets its outcome now: the outbox may keep the job for long, not its result."""
-        future, self.future = self.future, _SETTLED
+        """Let go of the future, which gets its outcome now, and of the job, which needs not be sent again.
+
+        The outbox may keep their number for long.
+        """
+        future, self.future, self.job = self.future, _SETTLED, EMPTY
         return future
 
 

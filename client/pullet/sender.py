@@ -207,15 +207,18 @@ class Sender:
             self._reject(item, ServerUnavailable(text, job=item.job.id, stored=None, **error.evidence))
 
     def _send_ahead(self) -> None:
+        """In one write: after each the thread waits until its caller, who is busy, lets go of the interpreter."""
+        calls = []
         while self._outbox.flying < AHEAD:
             with self._changed:
                 batch = self._outbox.next_batch() or self._probe()
                 self._changed.notify_all()
             if batch is None:
-                return
-            call = submit(self._queue, self.client, self._connections, batch.first, batch.jobs)
-            self._flying.append(call)
-            self._link.post(call)
+                break
+            calls.append(submit(self._queue, self.client, self._connections, batch.first, batch.jobs))
+        if calls:
+            self._flying.extend(calls)
+            self._link.post(*calls)
 
     def _probe(self) -> Batch | None:
         return self._outbox.probe() if time.monotonic() >= self._probe_at else None

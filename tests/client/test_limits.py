@@ -133,7 +133,7 @@ def test_while_the_queue_is_full_the_server_is_asked_with_patience(
         monkeypatch.setattr(client._core._sender, "_turn", lambda: turns.append(0) or turn())
         before = calls()
         assert not wait_until(lambda: max(calls() - before, len(turns)) > 30, 1.0)
-        assert turns
+        assert wait_until(lambda: turns), "but it is asked"
         for future in others:
             assert future.cancel()
         assert client.flush(10)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +112,15 @@ def test_an_answer_that_takes_too_long_ends_the_connection(address: Address) -> 
         link.execute("BLPOP", "nothing", 5)
     assert not link.is_open
     assert link.execute("PING") == b"PONG"
+    link.close()
+
+
+def test_a_plain_socket_has_its_timeout_in_the_kernel(address: Address) -> None:
+    link = Link(address, "test", timeout_s=1.5)
+    link.open()
+    sock = link._connection._sock
+    timeval = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.calcsize("@ll"))
+    assert (sock.gettimeout(), struct.unpack("@ll", timeval)) == (None, (1, 500_000))
     link.close()
 
 

@@ -397,3 +397,25 @@ def test_hasty_jobs_go_when_the_server_is_away_and_the_others_stay() -> None:
     batch = made.next_batch()
     assert batch is not None
     assert [job.id for job in batch.jobs] == ["b", "", "d"], "what was sent keeps its number, empty"
+
+
+def test_what_has_its_outcome_keeps_its_number_and_nothing_else() -> None:
+    box, (_, item, _) = outbox(*"abc")
+    send(box)
+    future = item.settle()
+    assert (future.job_id, item.job, item.number) == ("b", EMPTY, 2)
+    reconnect(box, 0)
+    assert [names(batch.items) for batch in send(box)] == ["ac"]
+    assert item.number == 2
+
+
+def test_there_is_work_while_something_is_to_be_sent_or_answered() -> None:
+    box, _ = outbox("a", "B")
+    assert box.has_work
+    send(box)
+    assert box.has_work, "an answer is to come"
+    box.answered(answer(Answer.FULL, 0), NOW)
+    assert not box.has_work, "what is held waits for room"
+    assert box.stuck == 1
+    box.put(pending("c"))
+    assert box.has_work
