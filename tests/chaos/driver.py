@@ -15,7 +15,7 @@ import ray
 from pullet_broker.address import Address
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
-from pullet_broker.settings import Lease, Prefetch, Queue
+from pullet_broker.settings import Lease, Lifetimes, Prefetch, Queue
 from pullet_workers import Pool
 from pullet_workers.cluster import start_local_ray
 from tests.chaos.caller import Part
@@ -35,6 +35,8 @@ from tests.support.proxy import Proxy
 LEASE = Lease(beat_s=0.4, tick_ms=360, ticks=10)
 HANG_S = 12.0
 """More than any fault of the network lasts: only a process that is stopped is replaced."""
+REPLY_MS = 7 * 86_400_000
+"""Longer than the clock is set ahead: no reply may expire before the successor of a caller has read it."""
 START_S = 60.0
 REST_S = 30.0
 """How long the queue may take to be clean when all callers are done."""
@@ -52,7 +54,9 @@ class Run:
 
 def play(plan: Plan, folder: Path, server: str) -> Run:
     """`folder` keeps the histories and the server's data."""
-    queue = Queue(name="chaos", lease=LEASE, prefetch=Prefetch(budget_s=plan.budget_s))
+    queue = Queue(
+        name="chaos", lease=LEASE, prefetch=Prefetch(budget_s=plan.budget_s), lifetimes=Lifetimes(reply_ms=REPLY_MS)
+    )
     with contextlib.ExitStack() as stack:
         store = Store(folder, server, plan.fsync)
         stack.callback(store.close)
