@@ -58,7 +58,7 @@ def work(url: str, ready: Any) -> None:
         started = threading.Event()
         Runner(queue, Address(url), Echo, on_ready=started.set).start()
         started.wait()
-    connection = redis.Redis.from_url(url)
+    connection = redis.Redis.from_url(url, socket_timeout=None)
     ready.set()
     while True:
         _, job = connection.blpop([JOBS])  # type: ignore[misc]
@@ -69,7 +69,7 @@ def there_and_back(url: str, mib: int, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each round."""
     array = numpy.random.default_rng(1).random((mib << 20) // 8)
     plain, pickled = Client(Echo, PLAIN, Address(url)), Client(Echo, PICKLED, Address(url))
-    connection = redis.Redis.from_url(url)
+    connection = redis.Redis.from_url(url, socket_timeout=None)
 
     def bare() -> Any:
         connection.rpush(JOBS, pickle.dumps(array, protocol=5))
