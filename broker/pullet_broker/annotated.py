@@ -48,6 +48,11 @@ class Arguments:
         self._kinds = {one.name: one.kind for one in parameters}
         self._builders = {name: build for name, build in found.items() if build is not None}
 
+    @property
+    def builds_anything(self) -> bool:
+        """False where `build` returns all as it came."""
+        return bool(self._builders)
+
     def build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Raises `DecodeError` when plain data do not make the model that is wanted."""
         if not self._builders or self._signature is None:

@@ -82,6 +82,8 @@ def encode(value: Any, *, limit: int = MAX, name: str = "value", how: Encoding =
         raise
     except _CANNOT_ENCODE as error:
         raise _refusal({name: value}, error) from None
+    if how.compression is None and len(data) <= limit:
+        return data
     return _fitted(data, limit, how, f"{name} encodes to", is_pickle=pickles)
 
 
@@ -125,7 +127,7 @@ def decode_call(data: Buffer, *, limit: int = MAX, pickles: bool = False) -> tup
     if type(call) is list and len(call) == 2:
         args, kwargs = call
         if type(args) is list and type(kwargs) is dict and (not kwargs or all(type(key) is str for key in kwargs)):
-            return (*args,), kwargs
+            return tuple(args), kwargs
     raise DecodeError(f"{len(data)} bytes are a value, but not the arguments of a call", size=len(data))
 
 

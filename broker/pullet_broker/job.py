@@ -91,7 +91,7 @@ class Entry:
     """What is wrong with its fields, where somebody wrote it by hand."""
 
 
-_WANTED = (b"id", b"method", b"args", b"client", b"opts")
+_WANTED = [b"id", b"method", b"args", b"client", b"opts"]
 
 
 def read_entry(raw: Sequence[object]) -> Entry:
@@ -101,8 +101,8 @@ def read_entry(raw: Sequence[object]) -> Entry:
     where = int(lane)  # type: ignore[call-overload]
     name = entry_id.decode()  # type: ignore[attr-defined]
     try:
-        if len(fields) == 10 and tuple(fields[::2]) == _WANTED:
-            job, method, args, client, opts = fields[1::2]
+        if len(fields) == 10 and fields[::2] == _WANTED:  # as nearly all are
+            _, job, _, method, _, args, _, client, _, opts = fields
             return Entry(where, name, job.decode(), method.decode(), args, client.decode(), opts.decode())
         return _read_long(where, name, dict(zip(fields[::2], fields[1::2], strict=True)))
     except (ValueError, DecodeError) as error:

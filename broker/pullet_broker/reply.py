@@ -70,8 +70,9 @@ _STATED = {
 
 def pack_reply(outcome: str, attempt: int, worker: str, run_us: int, payload: Buffer) -> bytes | Parts:
     """As an argument of a script: a large payload stays where it is."""
-    head = b"%s %d %s %d\n" % (outcome.encode(), attempt, worker.encode(), run_us)
-    return b"%s%s" % (head, payload) if len(payload) <= LARGE else (head, payload)
+    if len(payload) <= LARGE:
+        return b"%s %d %s %d\n%s" % (outcome.encode(), attempt, worker.encode(), run_us, payload)
+    return b"%s %d %s %d\n" % (outcome.encode(), attempt, worker.encode(), run_us), payload
 
 
 def first_line(reply: bytes | Parts) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 
 from pullet_broker.errors import NoJob
 from pullet_broker.progress import TEXT, Progress
@@ -84,10 +84,7 @@ def current_jobs() -> tuple[RunningJob, ...]:
     return _running.get()
 
 
-def enter(jobs: tuple[RunningJob, ...]) -> Token[tuple[RunningJob, ...]]:
-    """From here to `leave`, what this thread or task does belongs to these jobs."""
-    return _running.set(jobs)
-
-
-def leave(token: Token[tuple[RunningJob, ...]]) -> None:
-    _running.reset(token)
+enter = _running.set
+"""From here to `leave` of what it returns, what this thread or task does belongs to these jobs (a tuple). Both are
+called for every job, so nothing is put around them."""
+leave = _running.reset

@@ -18,12 +18,13 @@ OpenReports: TypeAlias = Callable[[Entry], Reports]
 class Attempt(RunningJob):
     """One is made for every job, so it does next to nothing until it is asked."""
 
-    __slots__ = ("_began", "_entry", "_open", "_reports")
+    __slots__ = ("_began", "_entry", "_open", "reports")
 
     def __init__(self, entry: Entry, open_reports: OpenReports) -> None:
-        super().__init__(entry.job, entry.attempt, entry.method)
+        self.id, self.attempt, self.method, self._lines = entry.job, entry.attempt, entry.method, None
         self._entry, self._open = entry, open_reports
-        self._reports: Reports | None = None
+        self.reports: Reports | None = None
+        """Where it tells how far it is, once it does."""
         if entry.opts:
             self._began = time.monotonic()
 
@@ -32,12 +33,7 @@ class Attempt(RunningJob):
         limit_s = read_opts(self._entry.opts).timeout if self._entry.opts else None
         return None if limit_s is None else self._began + limit_s
 
-    def close(self) -> None:
-        """It has ended."""
-        if self._reports is not None:
-            self._reports.close()
-
     def _tell(self, progress: Progress) -> None:
-        if self._reports is None:
-            self._reports = self._open(self._entry)
-        self._reports.tell(progress)
+        if self.reports is None:
+            self.reports = self._open(self._entry)
+        self.reports.tell(progress)

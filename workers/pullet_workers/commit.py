@@ -25,7 +25,7 @@ def finish(entry: Entry, done: Done, event: Note | None = None) -> Finished | No
     if done.reply is None:
         return None
     if done.error is None or done.failure is None:
-        return Finished(Outcome(entry, done.reply, event=event))
+        return Finished(Outcome(entry, done.reply, "", event))
     outcome = Outcome(entry, done.reply, note(done.failure), event, done.log)
     return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
 

@@ -155,7 +155,7 @@ class ConcurrentLoop:
         with self._changed:
             calls = self._gather.calls(waiting, self._room, time.monotonic(), no_more=no_more)
             for entry in self._hand.start_these(entry for call in calls for entry in call):
-                self._report.started(entry)
+                self._report.started(entry, time.monotonic())
         if calls:
             batch = self._crew.engine.traits.batches.get(calls[-1][0].method)
             self._batch = batch.max_batch_size if batch else 1

@@ -20,6 +20,9 @@ from pullet_workers.hand import Aside, Hand
 log = logging.getLogger("pullet.worker")
 
 NOTHING: tuple[Step, ...] = ()
+LINGER_S = 0.01
+"""How long it is ready for another plan after the last one. Rows of tiny jobs follow each other within that, and to
+wake a thread that sleeps for ever takes as long as three jobs."""
 
 
 class Courier:
@@ -66,7 +69,7 @@ class Courier:
         self._link.close()
 
     def _run(self) -> None:
-        plan, place = NOTHING, 0
+        plan, place, lingers = NOTHING, 0, False
         while not self._stopping:
             if self._plan is not plan:
                 plan, place = self._plan, 0
@@ -75,13 +78,14 @@ class Courier:
                 self._do(step.errand)
                 place += 1
             else:
-                self._sleep(plan, step)
+                self._sleep(plan, step.at if step else time.monotonic() + LINGER_S if lingers else float("inf"))
+                lingers = step is not None
 
-    def _sleep(self, plan: tuple[Step, ...], step: Step | None) -> None:
+    def _sleep(self, plan: tuple[Step, ...], until: float) -> None:
         with self._changed:
-            self._sleeps_until = step.at if step else float("inf")
+            self._sleeps_until = until
             if self._plan is plan and not self._stopping:  # else it changed before we were seen to sleep
-                self._changed.wait(None if step is None else max(0.0, step.at - time.monotonic()))
+                self._changed.wait(None if until == float("inf") else max(0.0, until - time.monotonic()))
             self._sleeps_until = None
 
     def _do(self, errand: Errand) -> None:

@@ -42,7 +42,7 @@ class Pickled:
     open: Callable[[], Factory | str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every job, and that would take 0.5 us more
 class Done:
     """How one attempt went. `reply` is ready to commit; `error` is what was raised, if anything."""
 
@@ -71,13 +71,13 @@ class Engine:
         self._engine = built
         self.open_reports = open_reports
         self._worker, self._limits, self._open_flow = worker, queue.limits, open_flow
-        self._encoding = queue.encoding
+        self._reads_pickles = queue.encoding.reads_pickles
         encode_here = partial(encode, limit=self._limits.result_bytes)  # made once, because jobs are many
         self._encode_as_set: Encode = partial(encode_here, how=queue.encoding)
         self._encode_plain: Encode = partial(encode_here, how=replace(queue.encoding, codec="msgpack"))
         self.queue = queue.name
         self._methods: dict[str, Callable[..., Any]] = {}
-        self._arguments: dict[str, Arguments] = {}
+        self._arguments: dict[str, Arguments] = {}  # of those methods whose annotations ask for anything
         self.runs = runs or Runs()
         self.traits = traits_of(type(built))
 
@@ -108,7 +108,8 @@ class Engine:
         started = time.perf_counter()
         run = self.runs.begin([entry]) if entry.opts else None
         try:
-            self.runs.check(entry)
+            if self.runs.orders:
+                self.runs.check(entry)
             method, args, kwargs = self.prepare(entry)
             value = method(*args, **kwargs)
             if entry.opts or type(value) is GeneratorType:
@@ -157,10 +158,11 @@ class Engine:
             raise stated("unreadable", f"job {entry.job or '?'} cannot be read: {entry.problem}")
         method = self._methods.get(entry.method) or self._find(entry.method)
         try:
-            pickles = self._encoding.reads_pickles
+            pickles = self._reads_pickles
             args, kwargs = decode_call(entry.args, limit=self._limits.args_bytes, pickles=pickles)
-            if not (pickles and is_pickled(entry.args)):  # those are what they were
-                args, kwargs = self._arguments[entry.method].build(args, kwargs)
+            arguments = self._arguments.get(entry.method)
+            if arguments is not None and not (pickles and is_pickled(entry.args)):  # those are what they were
+                args, kwargs = arguments.build(args, kwargs)
         except (DecodeError, TooLarge) as error:
             message = f"the arguments of job {entry.job} cannot be read: {error}; submit jobs with pullet"
             raise stated("unreadable", message) from None
@@ -168,8 +170,9 @@ class Engine:
 
     def returned(self, entry: Entry, value: Any, run_s: float) -> Done:
         """The method returned, after `run_s` seconds."""
+        encode = self._encode(entry) if self._reads_pickles else self._encode_as_set
         try:
-            payload = self._encode(entry)(value, name="result")
+            payload = encode(value, name="result")
         except (EncodeError, TooLarge) as error:
             return self._unsendable(entry, error, "the result", run_s)
         return Done(self._pack("ok", entry, run_s, payload), None, run_s)
@@ -180,7 +183,7 @@ class Engine:
 
     def _encode(self, entry: Entry) -> Encode:
         """Only who sent a pickle gets one."""
-        plain = self._encoding.reads_pickles and not is_pickled(entry.args)
+        plain = self._reads_pickles and not is_pickled(entry.args)
         return self._encode_plain if plain else self._encode_as_set
 
     def overruled(self, entry: Entry, done: Done) -> Done:
@@ -216,7 +219,9 @@ class Engine:
         if not callable(method):
             raise stated("method", f"the engine {type(self._engine).__name__} has no method {name!r}")
         found: Callable[..., Any] = method
-        self._arguments[name] = Arguments(found, of_item=name in self.traits.batches)
+        arguments = Arguments(found, of_item=name in self.traits.batches)
+        if arguments.builds_anything:
+            self._arguments[name] = arguments
         self._methods[name] = found
         return found
 
@@ -232,7 +237,8 @@ class Engine:
 
 def ended(attempt: Attempt, done: Done) -> Done:
     """An attempt has ended so; if it has failed, its log goes with it."""
-    attempt.close()
+    if attempt.reports is not None:
+        attempt.reports.close()
     return replace(done, log=attempt.log) if done.error is not None and attempt.log else done
 
 

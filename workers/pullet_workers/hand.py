@@ -119,8 +119,10 @@ class Hand:
         if finished is not None:
             self._finished.append(finished)
         self._running.pop(id(entry), None)
-        self._earlier.pop(id(entry), None)
-        if id(entry) in self._lost:  # looked at last: `drop` marks first, and then goes through what is finished
+        if self._earlier:
+            self._earlier.pop(id(entry), None)
+        # looked at last: `drop` marks first, and then goes through what is finished
+        if self._lost and id(entry) in self._lost:
             with contextlib.suppress(ValueError):
                 self._finished.remove(finished)  # type: ignore[arg-type]
             del self._lost[id(entry)]

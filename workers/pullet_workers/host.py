@@ -7,7 +7,6 @@ import asyncio
 import os
 import sys
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -80,7 +79,7 @@ class Host:
         """What the worker does now."""
         runner = self._runner
         return {
-            **asdict(runner.report),
+            **runner.report.shown(),
             "consumer": runner.consumer,
             "holds": runner.holds,
             "pid": os.getpid(),

@@ -111,7 +111,7 @@ class Loop:
     def _work(self) -> None:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""
         planned, stopping, hand, batches = False, self._stopping.is_set, self._hand, self._batches
-        while not stopping() and self._is_nothing_due() and (entry := hand.start()) is not None:
+        while not stopping() and self._is_nothing_due(now := time.monotonic()) and (entry := hand.start()) is not None:
             if batches and (batch := batches.get(entry.method)) is not None:
                 self._run_batch(entry, batch)
                 planned = False
@@ -119,11 +119,11 @@ class Loop:
             if not planned or (self._pace.expected_s or 0) >= WORTH_S:
                 self._plan_errands(entry, self._pace.expected_s)
                 planned = True
-            self._run_job(entry)
+            self._run_job(entry, now)
         self._courier.follow(NOTHING)
 
-    def _is_nothing_due(self) -> bool:
-        return self._consumer.compare_at > time.monotonic() < self._health.next_at
+    def _is_nothing_due(self, now: float) -> bool:
+        return self._consumer.compare_at > now < self._health.next_at
 
     def _plan_errands(self, entry: Entry, expected_s: float | None, ahead: int = 1) -> None:
         steps = plan(
@@ -136,9 +136,9 @@ class Loop:
         )
         self._courier.follow(steps, ahead)
 
-    def _run_job(self, entry: Entry) -> None:
+    def _run_job(self, entry: Entry, now: float) -> None:
         self._batch = 1
-        self._report.started(entry)
+        self._report.started(entry, now)
         if entry.large:
             self._fetch_arguments([entry])
         done = self._engine.run(entry)
@@ -153,7 +153,7 @@ class Loop:
         self._batch = min(OUTCOMES, batch.max_batch_size)
         entries = [first] if first.lane == SUSPECT or first.once else self._gather(first, batch)
         for entry in entries:
-            self._report.started(entry)
+            self._report.started(entry, time.monotonic())
         self._fetch_arguments(entries)
         self._plan_errands(first, self._batch_pace.expected_s, self._batch)
         started = time.perf_counter()

@@ -15,25 +15,26 @@ class Pace:
 
     def __init__(self, prefetch: Prefetch) -> None:
         self._budget_s, self._most = prefetch.budget_s, prefetch.most_jobs
+        self._ceiling_s = CEILING * prefetch.budget_s
         self.expected_s: float | None = None
         """Seconds a job takes, as far as is known."""
-        self._mean_s: float | None = None  # the same with a ceiling for each run
+        self._mean_s = 0.0  # the same with a ceiling for each run
 
     def ran(self, run_s: float, jobs: int = 1) -> None:
         """`jobs` jobs took `run_s` seconds together."""
         each = run_s / jobs
-        weight = 1 - (1 - WEIGHT) ** jobs
-        self.expected_s = _moved(self.expected_s, each, weight)
-        self._mean_s = _moved(self._mean_s, min(each, CEILING * self._budget_s), weight)
+        capped = each if each < self._ceiling_s else self._ceiling_s
+        if self.expected_s is None:
+            self.expected_s, self._mean_s = each, capped
+            return
+        weight = WEIGHT if jobs == 1 else 1 - (1 - WEIGHT) ** jobs
+        self.expected_s += weight * (each - self.expected_s)
+        self._mean_s += weight * (capped - self._mean_s)
 
     def want(self) -> int:
         """Jobs to take now; one while nothing is known."""
-        if self._mean_s is None:
+        if self.expected_s is None:
             return 1
         if self._mean_s * self._most <= self._budget_s:
             return self._most
         return max(1, int(self._budget_s / self._mean_s))
-
-
-def _moved(mean: float | None, newest: float, weight: float) -> float:
-    return newest if mean is None else mean + weight * (newest - mean)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +13,22 @@ from pullet_workers.engine import Done
 from pullet_workers.witness import Witness
 
 
-@dataclass
 class Report:
-    """State and counters of one worker. Times in seconds."""
+    """State and counters of one worker. Told of every job, asked once a second at most: it is made up when asked."""
 
-    state: str = "starting"
-    """starting, idle, busy, paused, draining, left, failed"""
-    done: int = 0
-    failed: int = 0
-    busy_s: float = 0.0
-    """Run time of all jobs together: with several at once it grows faster than the clock."""
-    running: int = 0
-    """Jobs that run now."""
-    job: str | None = None
-    """The one of them that runs longest, and its method."""
-    method: str | None = None
-    start_s: float | None = None
-    """How long it took to build the engine."""
-    job_since: float | None = None
-    """When that job was started, on the monotonic clock of the worker's host."""
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.state = "starting"
+        """starting, idle, busy, paused, draining, left, failed"""
+        self.done = self.failed = 0
+        self.busy_s = 0.0
+        """Run time of all jobs together: with several at once it grows faster than the clock."""
+        self.start_s: float | None = None
+        """How long it took to build the engine."""
         self.witness = Witness()
         self._started: dict[int, tuple[Entry, float]] = {}  # by identity, the oldest first
 
-    def started(self, entry: Entry) -> None:
-        since = time.monotonic()
-        if not self._started:
-            self.job, self.method, self.job_since = entry.job, entry.method, since
-        self._started[id(entry)] = (entry, since)
-        self.running += 1
+    def started(self, entry: Entry, now: float) -> None:
+        self._started[id(entry)] = (entry, now)
         self.state = "busy"
 
     def finished(self, entry: Entry, done: Done) -> None:
@@ -52,18 +37,32 @@ class Report:
             self.done += 1
         else:
             self.failed += 1
-        self.dropped(entry)
+        self._started.pop(id(entry), None)
 
     def dropped(self, entry: Entry) -> None:
-        """It does not run any more."""
-        if self._started.pop(id(entry), None) is None:
-            return  # its worker was given up before
-        self.running -= 1
-        if not self.running:
-            self.job = self.method = self.job_since = None
-            return
-        oldest, self.job_since = next(iter(self._started.values()))
-        self.job, self.method = oldest.job, oldest.method
+        """It does not run any more. Its worker may have been given up before."""
+        self._started.pop(id(entry), None)
+
+    @property
+    def running(self) -> int:
+        """Jobs that run now."""
+        return len(self._started)
+
+    def shown(self) -> dict[str, Any]:
+        """All of it, from any thread. Times in seconds, `job_since` on the monotonic clock of the worker's host."""
+        running = list(self._started.values())
+        oldest, since = running[0] if running else (None, None)
+        return {
+            "state": self.state,
+            "done": self.done,
+            "failed": self.failed,
+            "busy_s": self.busy_s,
+            "running": len(running),
+            "job": oldest and oldest.job,  # the one that runs longest
+            "method": oldest and oldest.method,
+            "start_s": self.start_s,
+            "job_since": since,
+        }
 
 
 class Record:
@@ -75,7 +74,7 @@ class Record:
         self._fixed |= about
 
     def text(self, report: Report) -> str:
-        now = asdict(report) | {"busy_s": round(report.busy_s, 1)}
+        now = report.shown() | {"busy_s": round(report.busy_s, 1)}
         del now["job_since"]  # another host could not read it
         now["rss"] = _rss_bytes()
         return json.dumps(self._fixed | now, separators=(",", ":"))

@@ -41,7 +41,7 @@ class Standing(Enum):
     SCHEMA = b"SCHEMA"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every job, and that would take 0.6 us more
 class Outcome:
     """A finished entry and its reply, ready to commit."""
 
