@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from pullet_broker.errors import DecodeError
 from pullet_broker.parts import Buffer
@@ -108,6 +109,26 @@ def read_entry(raw: Sequence[object]) -> Entry:
     except (ValueError, DecodeError) as error:
         job_id = next((b for a, b in pairwise(fields) if a == b"id"), b"")
         return Entry(where, name, job_id.decode(errors="replace"), "", b"", "", "", problem=str(error))
+
+
+def read_handed_out(raw: Sequence[Any]) -> list[Entry]:
+    """Entries as `cycle.lua` hands them out: of most, only the values. Never raises."""
+    found: list[Entry] = []
+    place, end = 0, len(raw)
+    while place < end:
+        if type(raw[place + 2]) is list:
+            found.append(read_entry(raw[place : place + 3]))
+            place += 3
+            continue
+        lane, entry_id, job, method, args, client, opts = raw[place : place + 7]
+        place += 7
+        try:
+            entry = Entry(lane, entry_id.decode(), job.decode(), method.decode(), args, client.decode(), opts.decode())
+        except UnicodeDecodeError:
+            fields = [text for pair in zip(_WANTED, (job, method, args, client, opts), strict=True) for text in pair]
+            entry = read_entry((lane, entry_id, fields))
+        found.append(entry)
+    return found
 
 
 def whole(text: bytes, default: int) -> int:

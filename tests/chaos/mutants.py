@@ -40,8 +40,8 @@ MUTANTS = (
             "broker/pullet_broker/scripts/cycle.lua",
             (
                 (
-                    "  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 0 then\n    if draft",
-                    "  redis.call('XACK', lane, 'workers', ARGV[i + 1])\n  if false then\n    if draft",
+                    "  if redis.pcall('XACK', lane, 'workers', ARGV[i + 1]) ~= 1 then\n    if draft",
+                    "  redis.pcall('XACK', lane, 'workers', ARGV[i + 1])\n  if false then\n    if draft",
                 ),
             ),
         ),

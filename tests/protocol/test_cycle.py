@@ -147,9 +147,6 @@ def test_a_client_field_that_is_no_client_builds_no_key(scribe: Scribe, client: 
         pytest.param({"ttl_ms": -5}, id="ttl negative"),
         pytest.param({"ttl_ms": 1.5}, id="ttl fraction"),
         pytest.param({"ttl_ms": 10**19}, id="ttl huge"),
-        pytest.param({"id": "7"}, id="entry id without sequence"),
-        pytest.param({"id": "x-0"}, id="entry id word"),
-        pytest.param({"id": f"{10**20}-0"}, id="entry id huge"),
     ],
 )
 def test_one_malformed_outcome_changes_nothing_at_all(scribe: Scribe, bad: dict[str, object]) -> None:
@@ -161,6 +158,16 @@ def test_one_malformed_outcome_changes_nothing_at_all(scribe: Scribe, bad: dict[
         worker.cycle(outcome(one), outcome(replace(two, **bad)), outcome(three), want=1)  # type: ignore[arg-type]
     assert scribe.dump() == before
     assert worker.finish(one, two, three) == []
+
+
+@pytest.mark.parametrize("bad", ["x-0", f"{10**20}-0", "", "*", "-"])
+def test_what_is_no_id_of_an_entry_is_the_outcome_of_none_and_harms_no_other(scribe: Scribe, bad: str) -> None:
+    scribe.caller().submit(a_job(), a_job(), a_job())
+    worker = scribe.worker()
+    one, two, three = worker.take(3)
+    assert worker.finish(one, replace(two, id=bad), three) == [1]
+    assert scribe.pending() == 1
+    assert worker.finish(two) == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("want", "x"), ("inline", ""), ("ttl", "x"), ("ttl", "0"), ("ttl", "-1")])

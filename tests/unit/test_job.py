@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullet_broker.job import Entry, Job, lane_of, new_client_id, new_job_id, read_entry
+from pullet_broker.job import Entry, Job, lane_of, new_client_id, new_job_id, read_entry, read_handed_out
 
 SHORT = [b"id", b"job", b"method", b"work", b"args", b"\x90", b"client", b"c", b"opts", b"{}"]
 
@@ -71,6 +71,24 @@ def test_fields_in_another_order_are_the_same_entry() -> None:
     pairs = list(zip(SHORT[::2], SHORT[1::2], strict=True))
     turned = [part for pair in reversed(pairs) for part in pair]
     assert read_entry((4, b"1-0", turned)) == read_entry((4, b"1-0", SHORT))
+
+
+def test_of_plain_entries_only_the_values_are_handed_out() -> None:
+    long = [*SHORT, b"attempt", b"2"]
+    handed_out = [4, b"1-0", *SHORT[1::2], 1, b"2-0", long, 3, b"3-0", *SHORT[1::2]]
+    assert read_handed_out(handed_out) == [
+        read_entry((4, b"1-0", SHORT)),
+        read_entry((1, b"2-0", long)),
+        read_entry((3, b"3-0", SHORT)),
+    ]
+    assert read_handed_out([]) == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=8), min_size=5, max_size=5))
+def test_values_that_are_no_text_are_the_problem_of_their_entry(values: list[bytes]) -> None:
+    fields = [part for pair in zip(SHORT[::2], values, strict=True) for part in pair]
+    assert read_handed_out([4, b"1-0", *values]) == [read_entry((4, b"1-0", fields))]
 
 
 @pytest.mark.parametrize("value", [b"often", b"-5", b"1.5", b"", b" 7", b"9" * 16])

@@ -210,13 +210,14 @@ def test_a_worker_says_what_it_does(quick: Queue, address: Address, link: Link) 
         assert kit.started.wait(10)
 
         report = worker.runner.report
-        assert (report.state, report.method, report.job) == ("busy", "hold", future.job_id)
+        now = report.shown()
+        assert (now["state"], now["method"], now["job"]) == ("busy", "hold", future.job_id)
         assert worker.runner.holds == 1
         assert wait_until(lambda: future.job_id in record())
 
         kit.go.set()
         future.result(10)
-        assert wait_until(lambda: (report.state, report.done, report.job) == ("idle", 1, None))
+        assert wait_until(lambda: (report.state, report.done, report.running) == ("idle", 1, 0))
         assert wait_until(lambda: '"done":1' in record())
 
 

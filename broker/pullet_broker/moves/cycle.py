@@ -9,7 +9,7 @@ from typing import Any
 
 from pullet_broker.drafts import draft
 from pullet_broker.events import Note, tell
-from pullet_broker.job import Entry, read_entry
+from pullet_broker.job import Entry, read_entry, read_handed_out
 from pullet_broker.keys import GROUP, LANES, PLACE_LANE
 from pullet_broker.moves.settling import burying, settling
 from pullet_broker.parts import Parts
@@ -109,7 +109,7 @@ def cycle(
 
 def _read_cycled(raw: Any) -> Cycled:
     standing, fenced, entries, dropped, calm, missing = raw
-    found = [read_entry(entry) for entry in entries]
+    found = read_handed_out(entries)
     places, drafts = [n - 1 for n in fenced], [n - 1 for n in missing]
     return Cycled(Standing(standing), places, found, dropped, drafts, bool(calm))
 

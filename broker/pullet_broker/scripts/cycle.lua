@@ -9,7 +9,9 @@
 --          traits: b when the arguments are in a blob, d when the whole reply is in the draft
 --          <consumer>:<lane>:<entry>, and reply is only its first line
 -- RETURNS  {status, fenced, entries, dropped, calm, missing}      OK | STRANGER | PAUSED | YIELD | NOGROUP | SCHEMA
---          fenced: places (from 1) of outcomes that did not count; entries: {lane, entry, fields};
+--          fenced: places (from 1) of outcomes that did not count;
+--          entries: for each `lane entry id method args client opts`, the values of a plain job, which has no other
+--          fields, or `lane entry {fields}`: a list and five names each would be a tenth of what this script costs;
 --          dropped: jobs settled here as cancelled or expired, or sent to where their key lives: there may be more;
 --          calm: 0 in a storm, when suspects are taken by nobody but this script;
 --          missing: places of outcomes whose draft is not there: they are as they were
@@ -21,8 +23,10 @@ local want = whole(arg.want)
 if not (want and positive(arg.home_ms) and can_settle()) or (#ARGV - rest + 1) % WIDTH ~= 0 then
   return redis.error_reply('PULLET cycle: the arguments do not have the expected form')
 end
+local lanes = {} -- by their numbers as they come: to look up a text costs less than to make a number of it
+for number, lane in ipairs(key.lane) do lanes[tostring(number)] = lane end
 for i = rest, #ARGV, WIDTH do
-  if not (key.lane[whole(ARGV[i])] and whole(ARGV[i + 4]) and is_entry_id(ARGV[i + 1])) then
+  if not (lanes[ARGV[i]] and (ARGV[i + 4] == '0' or whole(ARGV[i + 4]))) then
     return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
   end
 end
@@ -30,16 +34,17 @@ if not same_schema() then return {'SCHEMA', {}, {}, 0, 1, {}} end
 
 local fenced, missing, uncounted = {}, {}, {}
 local function commit(i)
-  local lane, traits = key.lane[tonumber(ARGV[i])], ARGV[i + 5]
-  local ttl = positive(ARGV[i + 4]) and ARGV[i + 4] or arg.ttl
-  local draft = traits:find('d', 1, true) and arg.draft .. arg.consumer .. ':' .. ARGV[i] .. ':' .. ARGV[i + 1]
+  local lane, traits = lanes[ARGV[i]], ARGV[i + 5]
+  local ttl = ARGV[i + 4] ~= '0' and positive(ARGV[i + 4]) and ARGV[i + 4] or arg.ttl
+  local draft = traits ~= '' and traits:find('d', 1, true) and arg.draft .. arg.consumer .. ':' .. ARGV[i] .. ':' .. ARGV[i + 1]
   if draft and redis.pcall('PEXPIRE', draft, ttl) ~= 1 then return missing end
-  if redis.call('XACK', lane, 'workers', ARGV[i + 1]) == 0 then
+  -- What is no entry's id is refused here: to look at each beforehand would cost as much as the XACK itself.
+  if redis.pcall('XACK', lane, 'workers', ARGV[i + 1]) ~= 1 then
     if draft then redis.call('UNLINK', draft) end
     return fenced
   end
   settle(lane, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ttl, ARGV[i + 6], draft)
-  if traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
+  if traits ~= '' and traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end
 end
 for i = rest, #ARGV, WIDTH do
   local place, bad = (i - rest) / WIDTH + 1, commit(i)
@@ -60,7 +65,17 @@ if redis.call('HEXISTS', key.workers, arg.consumer) == 0 then return leave('STRA
 local config = redis.call('HMGET', key.config, 'paused', 'keyed')
 if config[1] then return leave('PAUSED') end
 
-local entries, dropped, lost_group = {}, 0, false
+local entries, taken, dropped, lost_group = {}, 0, 0, false
+local function hand_out(number, entry, flat)
+  local n = #entries
+  taken = taken + 1
+  entries[n + 1], entries[n + 2] = number, entry
+  if is_plain(flat) then
+    entries[n + 3], entries[n + 4], entries[n + 5], entries[n + 6], entries[n + 7] = flat[2], flat[4], flat[6], flat[8], flat[10]
+  else
+    entries[n + 3] = flat
+  end
+end
 local function take(number, most)
   local lane = key.lane[number]
   local found = redis.pcall('XREADGROUP', 'GROUP', 'workers', arg.consumer, 'COUNT', most, 'STREAMS', lane, '>')
@@ -80,7 +95,7 @@ local function take(number, most)
       reissue(away, flat, entry[1], {})
       redis.call('XDEL', lane, entry[1])
     else
-      entries[#entries + 1] = {number, entry[1], flat}
+      hand_out(number, entry[1], flat)
     end
   end
 end
@@ -88,7 +103,7 @@ end
 calm, may_take_suspect = weather()
 if arg.alone == '1' then
   if may_take_suspect then take(2, 1) end
-  if #entries > 0 then return leave('OK', entries, dropped) end
+  if taken > 0 then return leave('OK', entries, dropped) end
 elseif arg.yields == '1' and may_take_suspect and redis.call('XLEN', key.lane[2]) > 0 then
   -- If a suspect waits for a worker that holds nothing, this one takes nothing, so that it soon holds nothing.
   local summary = redis.pcall('XPENDING', key.lane[2], 'workers')
@@ -98,6 +113,6 @@ end
 -- starves.
 for _, number in ipairs(arg.high_first == '1' and {3, 1, 4, 6, 5} or {1, 3, 6, 4, 5}) do
   local empty = number == 6 and not (key.lane[6] and config[2]) -- most queues have never seen a key
-  if #entries < want and not empty then take(number, want - #entries) end
+  if taken < want and not empty then take(number, want - taken) end
 end
 return leave(lost_group and 'NOGROUP' or 'OK', entries, dropped)

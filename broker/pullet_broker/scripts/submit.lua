@@ -24,8 +24,10 @@ end
 local function draft_of(number) return string.format('%s%s:%d:%d', arg.draft, arg.me, link, number) end
 local drafts = {}
 for i = rest, #ARGV, WIDTH do
-  if not (whole(ARGV[i + 5]) and whole(ARGV[i + 6]) and whole(ARGV[i + 7])) then
-    return redis.error_reply('PULLET submit: a time is not a whole number')
+  for time = i + 5, i + 7 do
+    if ARGV[time] ~= '0' and not whole(ARGV[time]) then
+      return redis.error_reply('PULLET submit: a time is not a whole number')
+    end
   end
   if ARGV[i + 8] == '1' then drafts[#drafts + 1] = draft_of(first + (i - rest) / WIDTH) end
 end
@@ -59,26 +61,25 @@ if first > mark + 1 then return leave('GAP') end
 local backlog, limit, keyed = count_backlog()
 
 local function accept(i, number)
-  local id, large = ARGV[i], ARGV[i + 8] == '1'
-  local delay, expires, ttl = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])
-  local args = ARGV[i + 2]
+  local id, method, args, opts, lane, delay, expires, ttl, large, name, traits = unpack(ARGV, i, i + WIDTH - 1)
+  local timeless = delay == '0' and expires == '0' and ttl == '0'
+  if timeless and lane == 'normal' and large ~= '1' and name == '' and traits == '' then -- as most are
+    redis.call('XADD', key.lane[4], '*', 'id', id, 'method', method, 'args', args, 'client', arg.me, 'opts', opts)
+    return
+  end
+  delay, expires, ttl, large = tonumber(delay), tonumber(expires), tonumber(ttl), large == '1'
   if large then
     if redis.pcall('PERSIST', draft_of(number)) ~= 1 then return 'MISSING' end
     redis.call('RENAME', draft_of(number), arg.blob .. id)
     renamed = renamed + 1
   end
-  local name, traits = ARGV[i + 9], ARGV[i + 10]
-  if ARGV[i + 4] == 'normal' and not large and delay == 0 and expires == 0 and ttl == 0 and name == '' and traits == '' then
-    redis.call('XADD', key.lane[4], '*', 'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3])
-    return
-  end
-  local flat = {'id', id, 'method', ARGV[i + 1], 'args', args, 'client', arg.me, 'opts', ARGV[i + 3]}
+  local flat = {'id', id, 'method', method, 'args', args, 'client', arg.me, 'opts', opts}
   local function add(name, value) flat[#flat + 1] = name; flat[#flat + 1] = value end
-  if ARGV[i + 4] ~= 'normal' then add('lane', ARGV[i + 4]) end
+  if lane ~= 'normal' then add('lane', lane) end
   if large then add('blob', '1') end
   if traits:find('o', 1, true) then add('once', '1') end
   if traits:find('i', 1, true) then add('named', '1') end
-  if ttl > 0 then add('ttl', ARGV[i + 7]) end
+  if ttl > 0 then add('ttl', string.format('%d', ttl)) end
   if expires > 0 then add('expires', string.format('%d', now() + expires)) end
   if name ~= '' then
     add('key', name)
@@ -98,7 +99,7 @@ end
 -- there is no place finds it when nothing has come for a while.
 local function is_there(i)
   local id = ARGV[i]
-  if not ARGV[i + 10]:find('i', 1, true) then return false end
+  if ARGV[i + 10] == '' or not ARGV[i + 10]:find('i', 1, true) then return false end
   if redis.call('EXISTS', arg.reply .. id) == 0 and redis.call('HEXISTS', key.named, id) == 0 then return false end
   join(id, key.inbox, arg.client_ms, tonumber(arg.most))
   return true

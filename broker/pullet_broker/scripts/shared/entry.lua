@@ -31,6 +31,11 @@ local function field(flat, name)
   return nil -- a bare end would return no value at all, which tonumber refuses
 end
 
+-- Has it the five fields that every job has, in the order of `submit`, and no other? Most jobs are so.
+local function is_plain(flat)
+  return #flat == 10 and flat[1] == 'id' and flat[3] == 'method' and flat[5] == 'args' and flat[7] == 'client' and flat[9] == 'opts'
+end
+
 -- The fields of one entry as a flat list, or nil where it is gone.
 local function read_entry(lane, id)
   local found = redis.call('XRANGE', lane, id, id)

@@ -2,6 +2,7 @@
 -- arg.inbox, arg.blob, arg.inline, arg.ttl, and events.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
 local mail, gone, counts, told, teller = {}, {}, {}, {}, '-'
+local inline = tonumber(arg.inline)
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
 local tombs, watched, progress, named = false, false, false, false
 if redis.call('EXISTS', key.cancelled, key.watched, key.progress, key.named) > 0 then -- mostly there is none of them
@@ -16,12 +17,14 @@ local function is_cancelled(job)
 end
 
 local function tell(client, job, text)
-  if client and #client == 32 and not client:find('%X') then
-    local box = mail[client]
-    if not box then box = {}; mail[client] = box end
-    box[#box + 1] = job
-    box[#box + 1] = text
+  local box = client and mail[client]
+  if not box then
+    if not client or #client ~= 32 or client:find('%X') then return end
+    box = {}
+    mail[client] = box
   end
+  box[#box + 1] = job
+  box[#box + 1] = text
 end
 
 -- `lane` and `entry` are nil for a parked job; `ttl` and `client` may be whatever an entry held. Where there is a `draft`,
@@ -30,19 +33,19 @@ local function settle(lane, entry, job, client, ttl, reply, draft)
   if draft then
     redis.call('RENAME', draft, arg.reply .. job)
   else
-    redis.call('SET', arg.reply .. job, reply, 'PX', positive(ttl) or arg.ttl)
+    redis.call('SET', arg.reply .. job, reply, 'PX', ttl == arg.ttl and ttl or positive(ttl) or arg.ttl)
   end
   if lane then
     local ids = gone[lane]
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
   end
-  local word = reply:match('^%a+') or 'unreadable'
+  local word = reply:sub(1, 3) == 'ok ' and 'ok' or reply:match('^%a+') or 'unreadable' -- to match costs more
   counts[word] = (counts[word] or 0) + 1
   if word == 'cancelled' then redis.call('UNLINK', part_key(job)) end -- nobody wants its items
   if tombs then redis.call('ZREM', key.cancelled, job) end
   if progress then redis.call('HDEL', key.progress, job) end
   if named then redis.call('HDEL', key.named, job) end
-  local text = not draft and #reply <= tonumber(arg.inline) and reply or ''
+  local text = not draft and #reply <= inline and reply or ''
   tell(client, job, text)
   if watched then
     for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, text) end
