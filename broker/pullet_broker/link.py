@@ -117,6 +117,16 @@ class Link:
             self.close()
             raise self._translated(error) from error
 
+    def poll(self, timeout_s: float) -> bool:
+        """Wait until a reply begins to arrive, at most so long. Raises `ServerUnavailable` where none can come."""
+        if self._connection is None:
+            return False
+        try:
+            return bool(self._connection.can_read(timeout_s))
+        except (redis.RedisError, OSError, AttributeError) as error:
+            self.close()
+            raise self._translated(error) from error
+
     def execute(self, *command: Arg) -> Any:
         """One command, one reply."""
         self.send(command)

@@ -23,7 +23,7 @@ from tests.support.proxy import Pipe, Proxy
 
 STEP_S = 900
 """The wall clock of the server is set this far ahead or back, at most."""
-CONNECTIONS = ("", "", ":take", ":beat", ":errands", ":send", ":inbox", ":controller")
+CONNECTIONS = ("", "", ":take", ":beat", ":stops", ":errands", ":send", ":inbox", ":controller")
 """Which connections a fault of the network hits: all, or those with this in their names."""
 
 

@@ -17,9 +17,9 @@ from tests.support.workers import Kit, calling, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
-ROLES = ("send", "inbox", "take", "errands", "beat")
+ROLES = ("send", "inbox", "take", "errands", "beat", "stops")
 """Of a caller: its batches of jobs, the read of its inbox. Of a worker: takes and waits, what the courier does beside a
-running job, beats."""
+running job, beats, the read of what is to stop."""
 JOBS = 40
 
 
@@ -49,6 +49,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pullet.receiver.BLOCK_MS", 200)
     monkeypatch.setattr("pullet.receiver.LATE_S", 0.3)
     monkeypatch.setattr("pullet_workers.consumer.BLOCK_MS", 100)
+    monkeypatch.setattr("pullet_workers.ear.LISTEN_S", 0.2)
+    monkeypatch.setattr("pullet_workers.ear.LATE_S", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -247,7 +247,7 @@ def test_a_lost_connection_hears_what_it_missed(queue: Queue, address: Address, 
         for n in range(3):
             future = client.submit(Async.hold, str(n))
             assert wait_until(lambda n=n: str(n) in Async.calls)  # type: ignore[misc]
-            kill_connections(link, f"pullet:{queue.name}:beat")
+            kill_connections(link, f"pullet:{queue.name}:stops")
             assert future.cancel()
             assert wait_until(lambda n=n: f"{n} cancelled" in Async.calls)  # type: ignore[misc]
 

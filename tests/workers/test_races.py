@@ -18,6 +18,7 @@ from pullet_broker.moves.cycle import Outcome, wait_for_work
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Lease, Queue
+from pullet_workers.ear import Ear
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Finished, Hand
 from pullet_workers.heart import Heart
@@ -143,7 +144,9 @@ def test_a_worker_whose_runner_is_gone_stops_beating(queue: Queue, address: Addr
     fast = Queue(name=queue.name, lease=Lease(beat_s=0.01))
     Consumer(link, queue, "w").register()
     runner_lives = True
-    heart = Heart(fast, address, lambda: "w", lambda: "{}", lambda: runner_lives)
+    heart = Heart(
+        fast, address, lambda: "w", lambda: "{}", Ear(fast, address, lambda stops: None), lambda: runner_lives
+    )
 
     def beats() -> int:
         return int(link.execute("HGET", queue.keys.fixed("beats"), "w"))

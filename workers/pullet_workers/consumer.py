@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +32,13 @@ from pullet_workers.commit import commit
 from pullet_workers.hand import Hand
 from pullet_workers.report import Record, Report
 
-BLOCK_MS = 2000
-"""How long an idle worker waits in one read: what a pause may take to reach it."""
+log = logging.getLogger("pullet.worker")
+
+BLOCK_MS = 5000
+"""How long an idle worker waits in one read, unless it is to compare before that. Its beat hears of a pause, and ends
+the read."""
+STORM_MS = 2000
+"""The same while suspects are not waited for, so that it asks for them at times."""
 COMPARE_S = 5.0
 """How often a worker compares what is pending for it with what it holds."""
 
@@ -61,7 +68,7 @@ class Consumer:
         self.link = Link.to(queue, address, "take")
         self._queue, self._hand, self._record, self._report = queue, hand, record, report
         self._pass_time = pass_time
-        self._brought = 0  # on which connection the scripts were brought that others call
+        self._settled = 0  # the connection whose id is known, and on which the scripts were brought that others call
 
     @property
     def label(self) -> str:
@@ -92,10 +99,10 @@ class Consumer:
         Nobody may take or commit meanwhile.
         """
         self.link.open()
-        if self._brought != self.link.opened:  # a server that was restarted has forgotten its scripts
+        if self._settled != self.link.opened:  # a server that was restarted has forgotten its scripts
             self.link.bring([load(name) for name in FOR_OTHERS])
-            self._brought = self.link.opened
-        self.connection_id = int(self.link.execute("CLIENT", "ID"))
+            self.connection_id = int(self.link.execute("CLIENT", "ID"))
+            self._settled = self.link.opened
         held = self._hand.held()
         found = self.link.run(reconcile(self._queue, self.label, held))
         self._hand.drop(held[place] for place in found.lost)
@@ -134,7 +141,8 @@ class Consumer:
         self.waits_empty_handed, self.waits = self._hand.is_empty, True
         suspects = calm and self._hand.is_empty
         try:
-            block = BLOCK_MS if block_ms is None else min(block_ms, BLOCK_MS)
+            most_ms = math.ceil(1000 * (self.compare_at - time.monotonic()))
+            block = max(1, min(block_ms or BLOCK_MS, BLOCK_MS if calm else STORM_MS, most_ms))
             raw = self.link.execute(*wait_for_work(self._queue, self.label, block, suspects=suspects))
         except ServerUnavailable:
             raise
@@ -151,6 +159,18 @@ class Consumer:
         self._hand.take(kept)
         self.give_back([entry for entry in found if not any(entry is one for one in kept)])
         return kept
+
+    def end_wait(self) -> None:
+        """From another thread: end its blocking read, where that is allowed; it ends by itself in a while."""
+        if not (self.connection_id and self.waits):
+            return
+        link = Link.to(self._queue, self.link.address, "wake")
+        try:
+            link.execute("CLIENT", "UNBLOCK", self.connection_id)
+        except ServerError as error:
+            log.debug("cannot wake the blocking read", extra={"error": str(error)})
+        finally:
+            link.close()
 
     def _claim(self, entry: Entry) -> bool:
         return self.link.run(claim(self._queue, self.label, entry))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
-from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, read_stops, wait_for_stops
 from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap, spill
 from pullet_broker.settings import Queue
+from pullet_workers.ear import Ear
 
 log = logging.getLogger("pullet.worker")
 
@@ -25,8 +25,7 @@ NUDGE_S = 0.05
 class Heart:
     """Beats under whatever name the worker has now, as long as `alive` says that its runner works.
 
-    `heed` hears with each beat whether somebody watches: see `Beaten.watched_us`. `on_stops` is called with what
-    callers ask to stop, and before each beat.
+    `heed` hears what the queue answered. Between two beats it listens with the `ear`.
     """
 
     def __init__(
@@ -35,15 +34,14 @@ class Heart:
         address: Address,
         consumer: Callable[[], str | None],
         record: Callable[[], str],
+        ear: Ear,
         alive: Callable[[], bool] = lambda: True,
-        heed: Callable[[int], None] = lambda watched_us: None,
-        on_stops: Callable[[Sequence[Stop]], None] = lambda stops: None,
+        heed: Callable[[Beaten], None] = lambda beaten: None,
     ) -> None:
         self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
-        self._heed, self._on_stops = heed, on_stops
+        self._heed, self._ear = heed, ear
         self._link = Link.to(queue, address, "beat")
         self._number = 0
-        self._heard, self._heard_at = "0-0", float("-inf")
         self._told: tuple[str, str] | None = None
         self._stop = threading.Event()
         self._beaten = threading.Condition()
@@ -56,8 +54,9 @@ class Heart:
         self._stop.set()
         deadline = time.monotonic() + 5
         while self._thread.is_alive() and time.monotonic() < deadline:
-            self._link.interrupt()  # it may have been just about to listen
+            self._ear.interrupt()  # it may have been just about to listen
             self._thread.join(NUDGE_S)
+        self._ear.close()
         self._link.close()
 
     def wait_for_beat(self, timeout_s: float) -> None:
@@ -75,30 +74,17 @@ class Heart:
                 self._beaten.notify_all()
 
     def _pass_time(self) -> bool:
-        """Until the next beat, with an ear open for jobs that are to stop. False when there will be no more beats.
-
-        The read blocks on the connection of the beats, so a silent queue costs one command a second.
-        """
+        """Until the next beat, with an ear open for jobs that are to stop. False when there will be no more beats."""
         deadline = time.monotonic() + self._queue.lease.beat_s
         while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
             try:
-                if self._listen(max(1, int(1000 * left))):
+                if self._ear.listen(left):
                     self._stop.wait(min(left, PAUSE_S))
             except ServerError as error:
                 log.info("cannot hear what is to stop", extra={"queue": self._queue.name, "error": str(error)})
-                self._heard = "0-0"
                 self._stop.wait(left)
-        self._on_stops(())
+        self._ear.look_again()
         return not self._stop.is_set()
-
-    def _listen(self, block_ms: int) -> bool:
-        if time.monotonic() > self._heard_at + STOPS_LIVE_S:
-            self._heard = "0-0"  # what was there has ended, and new ids may be lower where a clock was set back
-        stops, last = read_stops(self._link.execute(*wait_for_stops(self._queue, self._heard, block_ms)))
-        if last is not None:
-            self._heard, self._heard_at = last, time.monotonic()
-            self._on_stops(stops)
-        return last is not None
 
     def beat_once(self) -> None:
         """One beat, and the tick's work where this beat made the tick."""
@@ -108,9 +94,9 @@ class Heart:
         self._number += 1
         news = record if self._told != (consumer, record) else ""
         beaten = self._link.run(beat(self._queue, consumer, self._number, news))
+        self._heed(beaten)
         if beaten.standing is Standing.OK:
             self._told = (consumer, record)
-            self._heed(beaten.watched_us)
             tend(self._link, self._queue, consumer, beaten)
 
 

@@ -12,12 +12,14 @@ from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import RETURNS, give_back
+from pullet_broker.moves.cycle import RETURNS, Standing, give_back
+from pullet_broker.moves.life import Beaten
 from pullet_broker.settings import Queue
 from pullet_workers.commit import finish
 from pullet_workers.concurrent_loop import ConcurrentLoop
 from pullet_workers.consumer import Consumer
 from pullet_workers.crew import Crew, check_class
+from pullet_workers.ear import Ear
 from pullet_workers.emitter import Emitter
 from pullet_workers.engine import Engine, Factory, Pickled, resolve_factory
 from pullet_workers.exchange import Exchange
@@ -100,9 +102,9 @@ class Runner:
             address,
             lambda: self.consumer,
             lambda: record.text(self.report),
+            Ear(queue, address, self._watchdog.heed),
             lambda: self._thread.is_alive(),
-            self.report.witness.heed,
-            self._watchdog.heed,
+            self._heed_beat,
         )
         self._backoff = Backoff(most_s=min(1.0, queue.lease.seconds / 3))
         self._stopping, self._ended, self._given_up = threading.Event(), threading.Event(), threading.Event()
@@ -261,18 +263,16 @@ class Runner:
     def _pass_time(self) -> None:
         self._heart.wait_for_beat(self._queue.lease.beat_s * 2)
 
+    def _heed_beat(self, beaten: Beaten) -> None:
+        """An idle worker must hear of a pause, or that it counts as dead, before a job finds it."""
+        self.report.witness.heed(beaten.watched_us)
+        if beaten.paused or beaten.standing is not Standing.OK:
+            self._consumer.end_wait()
+
     def _wake(self) -> None:
-        """End the blocking read of a worker; where that is not allowed it ends by itself."""
         if self._work is not None:
             self._work.wake()
-        if self._consumer.connection_id and self._consumer.waits:
-            link = Link.to(self._queue, self._address, "wake")
-            try:
-                link.execute("CLIENT", "UNBLOCK", self._consumer.connection_id)
-            except ServerError as error:
-                log.debug("cannot wake the blocking read", extra={"error": str(error)})
-            finally:
-                link.close()
+        self._consumer.end_wait()
 
     def _abandon(self) -> None:
         self._given_up.set()

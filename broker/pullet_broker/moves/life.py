@@ -26,6 +26,7 @@ class Beaten:
     """Places where jobs wait too long, or where nobody works any more: spill each."""
     watched_us: int = 0
     """The server's time in microseconds while somebody wants to hear how jobs end, else 0."""
+    paused: bool = False
 
 
 def beat(
@@ -49,9 +50,9 @@ def beat(
 
 
 def _read_beaten(raw: Any) -> Beaten:
-    standing, dead, due, spill, watched_us = raw
+    standing, dead, due, spill, watched_us, paused = raw
     silent, places = [name.decode() for name in dead], [name.decode() for name in spill]
-    return Beaten(Standing(standing), silent, bool(due), places, watched_us)
+    return Beaten(Standing(standing), silent, bool(due), places, watched_us, bool(paused))
 
 
 @dataclass(frozen=True, slots=True)

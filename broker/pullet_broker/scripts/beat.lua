@@ -4,7 +4,7 @@
 --          then consumers that the caller vouches for
 --          number: the caller's own counter, 0 to register, '' for a watcher (it makes ticks and takes nothing);
 --          record: who the worker is, when that is new, else ''; lease: ticks without a new beat until death
--- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1, places to spill, watched_us}
+-- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1, places to spill, watched_us, paused: 0 or 1}
 --          OK | STRANGER | SCHEMA; watched_us: 0, or Redis time while somebody watches: see events.lua
 --          to spill: nobody works there any more, or a job has waited there for spill_ms (which a pause does not count)
 -- USES     schema groups entry place
@@ -14,9 +14,11 @@ local lease, spill_ms = positive(arg.lease), whole(arg.spill_ms)
 if not (lease and spill_ms and positive(arg.tick_ms)) then
   return redis.error_reply('PULLET beat: the arguments do not have the expected form')
 end
-if not same_schema() then return {'SCHEMA', {}, 0, {}, 0} end
-local watched_us = 0
-if (whole(redis.call('HGET', key.config, 'watched') or '') or 0) > now() then
+-- There is a beat for each worker and second, and a tick in about one of them: what comes before it is four commands.
+local config = redis.call('HMGET', key.config, 'schema', 'watched', 'paused')
+if not is_our_schema(config[1]) then return {'SCHEMA', {}, 0, {}, 0, 0} end
+local watched_us, paused = 0, config[3] and 1 or 0
+if config[2] and (whole(config[2]) or 0) > now() then
   local time = redis.call('TIME')
   watched_us = time[1] * 1000000 + time[2]
 end
@@ -37,15 +39,16 @@ end
 if arg.number ~= '' then
   -- A consumer that was reaped never comes back under its old name, however late it beats.
   local known = redis.call('HEXISTS', key.workers, arg.consumer) == 1
-  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0, {}, 0} end
+  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0, {}, 0, 0} end
   if arg.number == '0' and key.lane[6] then settle_at(key.lane[6]) elseif arg.number == '0' then make_groups() end
   if arg.record ~= '' then redis.call('HSET', key.workers, arg.consumer, arg.record) end
   redis.call('HSET', key.beats, arg.consumer, arg.number)
 end
 for i = rest, #ARGV do redis.call('HDEL', key.missed, ARGV[i]) end
 -- One that lasts longer than it can is from before the clock was set back: it would keep all from ticking until then.
-if redis.call('PTTL', key.tick) > tonumber(arg.tick_ms) then redis.call('DEL', key.tick) end
-if not redis.call('SET', key.tick, arg.consumer, 'NX', 'PX', arg.tick_ms) then return {'OK', {}, 0, {}, watched_us} end
+local left = redis.call('PTTL', key.tick)
+if left >= 0 and left <= tonumber(arg.tick_ms) then return {'OK', {}, 0, {}, watched_us, paused} end
+redis.call('SET', key.tick, arg.consumer, 'PX', arg.tick_ms)
 
 local function hash(name)
   local flat, out = redis.call('HGETALL', name), {}
@@ -92,9 +95,8 @@ if due == 0 and redis.call('EXISTS', key.cancelled) == 1 then -- a job that is d
   redis.call('ZREMRANGEBYSCORE', key.cancelled, '-inf', now() - 86400000)
 end
 local spill, latest = {}, string.format('%d', now() - spill_ms)
-local paused = redis.call('HEXISTS', key.config, 'paused') == 1
 for _, place in ipairs(places()) do
   local lane = at_key(place)
-  if not is_inhabited(lane) or not paused and #waiting(lane, latest, 1) > 0 then spill[#spill + 1] = place end
+  if not is_inhabited(lane) or paused == 0 and #waiting(lane, latest, 1) > 0 then spill[#spill + 1] = place end
 end
-return {'OK', dead, due, spill, watched_us}
+return {'OK', dead, due, spill, watched_us, paused}
