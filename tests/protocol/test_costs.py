@@ -16,6 +16,7 @@ from pullet import Client
 from pullet_broker.address import Address
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES
+from pullet_broker.moves.life import beat
 from pullet_broker.settings import Queue
 
 pytestmark = pytest.mark.slow
@@ -47,6 +48,31 @@ def run(server: Server, name: str) -> tuple[Cost, Cost, Cost, float]:
             assert [future.result(60) for future in futures] == [PAYLOAD] * JOBS
             seconds, done = time.perf_counter() - begun, server.cost()
         return start, stored, done, seconds
+
+
+BEATS, BEAT = 200, 5.5
+"""Commands of a beat that makes no tick: the call of the script and four in it; one in some hundred makes one."""
+IDLE_S, IDLE_WORKERS = 10.0, 4
+IDLE = 2.0
+"""Commands that an idle worker sends in a second: a beat, and four in five seconds to wait, compare and listen."""
+
+
+def test_commands_of_a_beat() -> None:
+    queue = Queue(name="beats")
+    with Server() as server, server.link() as link:
+        link.run(beat(queue, "w", 0, "{}"))
+        start = server.cost()
+        for number in range(1, BEATS + 1):
+            link.run(beat(queue, "w", number))
+        assert (server.cost().commands - start.commands) / BEATS <= BEAT
+
+
+def test_commands_of_an_idle_worker() -> None:
+    with Server() as server, workers(server.url, "idle", IDLE_WORKERS):
+        start, begun = server.cost(), time.monotonic()
+        time.sleep(IDLE_S)
+        sent = server.cost().round_trips - start.round_trips
+        assert sent / IDLE_WORKERS / (time.monotonic() - begun) <= IDLE
 
 
 def test_commands_a_job() -> None:

@@ -23,8 +23,8 @@ local want = whole(arg.want)
 if not (want and positive(arg.home_ms) and can_settle()) or (#ARGV - rest + 1) % WIDTH ~= 0 then
   return redis.error_reply('PULLET cycle: the arguments do not have the expected form')
 end
-local lanes = {} -- by their numbers as they come: to look up a text costs less than to make a number of it
-for number, lane in ipairs(key.lane) do lanes[tostring(number)] = lane end
+local at = key.lane -- by their numbers as they come: to look up a text costs less than to make a number of it
+local lanes = {['1'] = at[1], ['2'] = at[2], ['3'] = at[3], ['4'] = at[4], ['5'] = at[5], ['6'] = at[6]}
 for i = rest, #ARGV, WIDTH do
   if not (lanes[ARGV[i]] and (ARGV[i + 4] == '0' or whole(ARGV[i + 4]))) then
     return redis.error_reply('PULLET cycle: an outcome does not have the expected form')
