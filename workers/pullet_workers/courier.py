@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -24,6 +25,8 @@ LINGER_S = 0.01
 """How long it is ready for another plan after the last one. Rows of tiny jobs follow each other within that, and to
 wake a thread that sleeps for ever takes as long as three jobs."""
 
+RETRY_S = 0.2
+
 
 class Courier:
     """Follows the plan of the running job; a new plan replaces the one before. A lazy timer: a plan whose first step
@@ -41,11 +44,12 @@ class Courier:
         self._queue, self._hand, self._exchange, self._consumer = queue, hand, exchange, consumer
         self._on_trouble = on_trouble
         self._link = Link.to(queue, address, "errands")
-        self._changed = threading.Condition()
+        self._bell = threading.Lock()  # rung between two jobs: a condition takes five times as long
+        self._bell.acquire()
         self._plan = NOTHING
         self._ahead = 1
         self._sleeps_until: float | None = None  # None: awake; infinity: until somebody calls
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-courier", daemon=True)
 
     def start(self) -> None:
@@ -57,20 +61,22 @@ class Courier:
         self._plan = plan
         until = self._sleeps_until
         if plan and until is not None and plan[0].at < until:
-            with self._changed:
-                self._changed.notify()
+            self._ring()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._stopping.set()
+        self._ring()
         if self._thread.is_alive():
             self._thread.join(5)
         self._link.close()
 
+    def _ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._bell.release()
+
     def _run(self) -> None:
         plan, place, lingers = NOTHING, 0, False
-        while not self._stopping:
+        while not self._stopping.is_set():
             if self._plan is not plan:
                 plan, place = self._plan, 0
             step = plan[place] if place < len(plan) else None
@@ -82,11 +88,10 @@ class Courier:
                 lingers = step is not None
 
     def _sleep(self, plan: tuple[Step, ...], until: float) -> None:
-        with self._changed:
-            self._sleeps_until = until
-            if self._plan is plan and not self._stopping:  # else it changed before we were seen to sleep
-                self._changed.wait(None if until == float("inf") else max(0.0, until - time.monotonic()))
-            self._sleeps_until = None
+        self._sleeps_until = until
+        if self._plan is plan and not self._stopping.is_set():  # else it changed before we were seen to sleep
+            self._bell.acquire(timeout=-1 if until == float("inf") else max(0.0, until - time.monotonic()))
+        self._sleeps_until = None
 
     def _do(self, errand: Errand) -> None:
         try:
@@ -106,15 +111,14 @@ class Courier:
     def _free(self) -> None:
         """Repeated until it is answered: giving back and committing twice changes nothing."""
         aside = self._hand.set_aside()
-        while aside and not self._stopping:
+        while aside and not self._stopping.is_set():
             try:
                 self._hand_in(aside)
                 self._hand.put_away(aside)
                 return
             except ServerError as error:
                 log.info("cannot give back yet", extra={"queue": self._queue.name, "error": str(error)})
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopping, 0.2)
+                self._stopping.wait(RETRY_S)
 
     def _hand_in(self, aside: Aside) -> None:
         self._exchange.reopen(self._link)
