@@ -157,7 +157,10 @@ RULES = (
         "H14",
         "large arguments go with their job",
         f"{SCRIPTS}/cycle.lua",
-        ("  if traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end\n", ""),
+        (
+            "  if traits ~= '' and traits:find('b', 1, true) then redis.call('UNLINK', arg.blob .. ARGV[i + 2]) end\n",
+            "",
+        ),
         "protocol/test_cycle.py::test_large_arguments_go_with_the_job",
     ),
     _rule(
