@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pullet_workers.placement import Target
@@ -66,7 +66,7 @@ class Member:
     def record(self, answer: dict[str, Any]) -> dict[str, Any]:
         """For people: what we know, and what the worker says of itself. Who has not answered has the same fields: those
         of a new worker until its engine is built, None where nobody can tell."""
-        fields = {**asdict(Report()), "consumer": None, "holds": 0}
+        fields = {**Report().shown(), "consumer": None, "holds": 0}
         unsaid = fields if self.state in ("pending", "starting") else dict.fromkeys(fields)
         known = {**unsaid, "name": self.name, "state": self.state, "pid": self.pid, "node": self.node, **answer}
         return known | ({"retiring": self.retiring} if self.retiring else {})
