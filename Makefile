@@ -81,7 +81,7 @@ thread: ## run examples/work_stealing.py: fast and slow engines share one queue
 	@$(ENVIRONMENT) demo
 	@$(BIN)/python examples/work_stealing.py $(ARGS)
 
-dist: ## build wheel and sdist, install each into an empty environment, and run jobs there
+dist: ## build wheel and sdist, install each into empty environments of every Python from 3.10 to 3.13, and run jobs there
 	@$(ENVIRONMENT) dev
 	@tools/dist
 
