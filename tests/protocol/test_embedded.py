@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,11 @@ def _session(pid: int) -> int:
 
 
 def open_files(pid: int) -> set[str]:
-    return {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(file))
+    return found
 
 
 def home_of(url: str) -> Path:
