@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.examples.conftest import EXAMPLES, alone
+
+nbformat = pytest.importorskip("nbformat", reason="make examples-test installs what examples need")
+from nbclient import NotebookClient  # noqa: E402  which comes with it
 
 NOTEBOOK = EXAMPLES / "notebook.ipynb"
 KIB = 64

@@ -39,7 +39,8 @@ class _Metric:
 
 
 def test_only_what_is_new_is_told() -> None:
-    report, told = Report(done=5, failed=1, busy_s=2.0), Metrics()
+    report, told = Report(), Metrics()
+    report.done, report.failed, report.busy_s = 5, 1, 2.0
     mirror = Mirror("q", "w", report, told)
     mirror.update()
     mirror.update()

@@ -26,6 +26,7 @@ NEEDED: tuple[tuple[Arg, ...], ...] = (
     ("PEXPIRE", KEY, 1),
     ("PTTL", KEY),
     ("PERSIST", KEY),
+    ("RENAME", KEY, KEY),  # there is no such key
     ("GET", KEY),
     ("GETRANGE", KEY, 0, 1),
     ("MGET", KEY),
