@@ -210,16 +210,17 @@ def test_workers_and_callers_are_listed(
     browser: Any, shown: Dashboard, quick: Queue, address: Address, client: Client[Kit]
 ) -> None:
     both = running(quick, address, name="alpha"), running(quick, address, name="beta")
-    with both[0] as worker, both[1], open_page(browser, f"{shown.url}/#/{quick.name}/workers") as page:
+    with both[0] as alpha, both[1] as beta, open_page(browser, f"{shown.url}/#/{quick.name}/workers") as page:
         until(page, "document.querySelectorAll('tbody tr').length === 2")
-        assert wait_until(lambda: worker.runner.report.witness._offset_us is not None)
+        for worker in (alpha, beta):  # both have heard that somebody watches
+            assert wait_until(lambda one=worker: one.runner.report.witness._offset_us is not None)  # type: ignore[misc]
         assert list(client.map(Kit.echo, range(50))) == list(range(50))
         names = page.locator("tbody tr td:first-child").all_inner_texts()
         assert names == ["alpha", "beta"]
         assert sum(one["done"] for one in shown.get(f"/api/queues/{quick.name}/workers")) <= 50
         page.get_by_role("link", name="Callers").click()
         until(page, "document.querySelectorAll('tbody tr').length === 1")
-        assert page.locator("tbody tr td:nth-child(3)").inner_text() == "50"
+        until(page, "document.querySelector('tbody tr td:nth-child(3)').innerText === '50'")
         page.get_by_role("link", name="pullet: all queues").click()
         until(page, f"document.body.textContent.includes('{quick.name}')")
 

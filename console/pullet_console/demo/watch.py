@@ -128,7 +128,7 @@ def update(row: Row, record: dict[str, Any], now: float) -> None:
     since = record.get("job_since")
     row.job = (record.get("job") or "") if since else ""
     row.job_s = max(0.0, now - since) if since else 0.0
-    row.history.append((now, record.get("busy_s", 0.0) + row.job_s))
+    row.history.append((now, (record.get("busy_s") or 0.0) + row.job_s))
     while row.history[0][0] < now - BUSY_OVER_S:
         row.history.popleft()
 
