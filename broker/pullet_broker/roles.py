@@ -56,7 +56,6 @@ _CLIENT = (
     Grant("places", "smembers"),
     Grant("parked", "hget hset hlen hexists"),
     Grant("delayed cancelled", "zadd"),
-    Grant("cancelled", "zrem"),
     Grant("cancelled watched progress named", "exists"),
     Grant("watched named", "hget hset hexists pexpire"),
     Grant("progress pool", "hget"),

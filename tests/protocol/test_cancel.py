@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pullet_broker.errors import ServerError
-from pullet_broker.job import Entry, Job
+from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, cancel
 from pullet_broker.settings import Limits, Queue
@@ -50,17 +50,6 @@ def test_large_arguments_end_with_a_cancelled_job(scribe: Scribe) -> None:
     narrow.cancel(waiting)
     assert narrow.worker().take() == []
     assert not [name for name in narrow.names() if name.startswith("blob:")]
-
-
-def test_a_cancel_that_came_too_late_does_not_meet_a_later_job_with_the_same_id(scribe: Scribe) -> None:
-    caller, worker, job = scribe.caller(), scribe.worker(), Job("order-1", "work", b"\x90", named=True)
-    caller.submit(job)
-    worker.finish(worker.take_one())
-    scribe.link.execute("DEL", scribe.queue.keys.reply(job.id))  # as its caller does, who has read it
-    assert scribe.cancel(job.id) == "ASKED"
-    caller.submit(job)
-    assert worker.take_one().job == job.id
-    assert scribe.tombstones() == []
 
 
 def test_a_waiting_job_ends_at_the_next_take(scribe: Scribe) -> None:
