@@ -74,9 +74,7 @@ class Future(concurrent.futures.Future[R]):
 
         In a Ray task a wait of more than some 50 ms gives the task's CPU to others until the outcome is here.
         """
-        if (
-            self._state == FINISHED and self._exception is None
-        ):  # it is the last thing that is set: no need for the lock
+        if self._state == FINISHED and self._exception is None:  # the state is set last, so it needs no lock
             return self._result  # type: ignore[return-value]
         started = time.monotonic()
         try:
