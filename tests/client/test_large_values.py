@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 
 from pullet import Client
 from pullet_broker.address import Address
-from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import ServerFull, ServerRefused
 from pullet_broker.link import Link
 from pullet_broker.scripting import Arg, Call
@@ -88,15 +87,6 @@ def test_an_account_that_may_store_no_drafts_is_refused_at_once(queue: Queue, ad
         with running(queue, address):
             assert small.result(10) == 1
     link.execute("ACL", "DELUSER", "old")
-
-
-@pytest.fixture
-def own() -> Iterator[Link]:
-    """A connection to a server of the test's own."""
-    with EmbeddedServer.start() as server:
-        link = Link(Address(server.url), "test")
-        yield link
-        link.close()
 
 
 def leave_room_for(link: Link, size: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,15 +18,6 @@ from tests.support.proxy import Proxy
 from tests.support.workers import Kit, calling, running
 
 pytestmark = pytest.mark.timeout(40)
-
-
-@pytest.fixture
-def own() -> Iterator[Link]:
-    """A connection to a server of the test's own."""
-    with EmbeddedServer.start() as server:
-        link = Link(Address(server.url), "test")
-        yield link
-        link.close()
 
 
 def errors(client: Client[Kit], count: int) -> list[Exception | None]:

@@ -16,7 +16,8 @@ OF_RAY = re.compile(r"^(?:\x1b\[\d+m)?\((?:raylet|pid=|\w+ pid=).*\n", re.MULTIL
 MARK = "-- example "
 ON_STAGE = """
 from tests.support import stage
-globals().update({name: getattr(stage, name) for name in stage.ENGINES} | stage.set_stage())
+from tests.support.readers import *
+globals().update(stage.set_stage())
 import pullet, time
 from collections.abc import Iterator
 from typing import Any

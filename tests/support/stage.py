@@ -19,55 +19,12 @@ from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.settings import Queue
 from pullet_workers.group import Part
 from pullet_workers.spec import Scale, WorkerOptions
+from tests.support.readers import Chess
 from tests.support.workers import Worker
 
 SERVER = EmbeddedServer.start()
 _serving: dict[str, Worker] = {}
 _connect = pullet.connect
-
-
-class Chess:
-    """The reader's engine. It answers at once."""
-
-    def eval(self, fen: str, depth: int = 12) -> int:
-        return len(fen) + depth
-
-    def score(self, fen: str) -> float:
-        return len(fen) / 100
-
-    def load(self, path: str) -> None:
-        self.loaded = path
-
-
-class Engine:
-    def run(self, value: Any) -> Any:
-        return value
-
-
-class Ocr: ...
-
-
-class Crawler: ...
-
-
-class Cache: ...
-
-
-class Model: ...
-
-
-class Evaluator: ...
-
-
-class Searcher:
-    def __init__(self, evaluator: Any) -> None:
-        self.evaluator = evaluator
-
-    def move(self, board: str) -> str:
-        return "e2e4"
-
-
-ENGINES = ("Cache", "Chess", "Crawler", "Engine", "Evaluator", "Model", "Ocr", "Searcher")
 
 
 def serve(engine: Any, queue: Queue, concurrency: int | None = None) -> None:
