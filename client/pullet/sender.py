@@ -12,16 +12,10 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from pullet.outbox import Batch, Outbox, Pending
+from pullet.refusals import answer_lost, buffer_full, not_submitted, queue_full
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
-from pullet_broker.errors import (
-    ClientClosed,
-    PulletError,
-    QueueFull,
-    ServerError,
-    ServerFull,
-    ServerUnavailable,
-)
+from pullet_broker.errors import ClientClosed, PulletError, ServerError, ServerFull, ServerUnavailable
 from pullet_broker.job import new_client_id
 from pullet_broker.link import Link
 from pullet_broker.moves.submit import Answer, Submitted, submit
@@ -126,12 +120,7 @@ class Sender:
 
     def _wait_for_room(self) -> None:
         if _on_event_loop():
-            raise QueueFull(
-                f"{self._outbox.waiting} jobs wait to be sent and submit must not block an event loop; "
-                "await some of their futures first",
-                queue=self._queue.name,
-                limit=BUFFER_JOBS,
-            )
+            raise buffer_full(self._queue, self._outbox.waiting, BUFFER_JOBS)
         self._changed.wait_for(
             lambda: self._closing or (self._outbox.waiting < BUFFER_JOBS and self._outbox.size < BUFFER_BYTES)
         )
@@ -200,11 +189,9 @@ class Sender:
             unsent, sent = self._outbox.shed()
             self._changed.notify_all()
         for item in unsent:
-            text = f"job {item.job.id} was not submitted: {error}"
-            self._reject(item, ServerUnavailable(text, job=item.job.id, stored=False, **error.evidence))
+            self._reject(item, not_submitted(item.job.id, error))
         for item in sent:
-            text = f"job {item.job.id} was sent, and may run, but the answer got lost: {error}"
-            self._reject(item, ServerUnavailable(text, job=item.job.id, stored=None, **error.evidence))
+            self._reject(item, answer_lost(item.job.id, error))
 
     def _send_ahead(self) -> None:
         """In one write: after each the thread waits until its caller, who is busy, lets go of the interpreter."""
@@ -234,7 +221,7 @@ class Sender:
             self._note_room()
             self._changed.notify_all()
         for item in verdict.rejected:
-            self._reject(item, self._full(answer))
+            self._reject(item, queue_full(self._queue, answer))
         self._after(answer, verdict.forgotten)
         if refusal is not None and answer.answer is Answer.GAP:
             raise refusal
@@ -279,15 +266,6 @@ class Sender:
         if answer.answer is Answer.STALE:
             self._link.close()
             raise ServerUnavailable("a newer connection of this client has taken over", server=str(self._address))
-
-    def _full(self, answer: Submitted) -> QueueFull:
-        return QueueFull(
-            f"queue {self._queue.name!r} holds {answer.backlog} jobs, its limit is {answer.limit}; wait for some to "
-            "finish, add workers, or raise the limit",
-            queue=self._queue.name,
-            backlog=answer.backlog,
-            limit=answer.limit,
-        )
 
     def _pause(self, error: ServerUnavailable) -> None:
         log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
