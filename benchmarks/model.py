@@ -2,8 +2,9 @@
 
     python -m benchmarks.model        two minutes
 
-Costs are measured one by one: tiny jobs in full batches, longer jobs one by one, idle workers. Then more workers with
-other jobs run, and what the server spent on them is compared with the sum of the parts.
+Costs are measured one by one: tiny jobs in full batches, longer jobs one by one on a server that is busy and on one
+that mostly sleeps, idle workers. Then more workers with other jobs run, and what the server spent on them is compared
+with the sum of the parts.
 """
 
 from __future__ import annotations
@@ -83,12 +84,16 @@ def naps(server: Server, count: int, nap_s: float, jobs: int) -> Spent:
 
 def main() -> None:
     with Server() as server:
-        waiting, small, long = idle(server, 64), tiny(server), naps(server, 8, 0.05, 1500)
+        waiting, small = idle(server, 64), tiny(server)
+        busy, long = naps(server, 32, 0.01, 10_000), naps(server, 8, 0.05, 1500)
         worker = waiting.cpu_s / waiting.seconds / 64
         each = (long.cpu_s - 8 * worker * long.seconds) / 1500
         found = naps(server, 32, 0.1, 4000)
     print(f"{server_line(small, TINY_JOBS)}  a tiny job in full batches")
-    print(f"{server_line(long, 1500)}  a job of 50 ms, with its workers' beats")
+    print(
+        f"{server_line(busy, 10_000)}  a job of 10 ms, {10_000 / busy.seconds:,.0f} a second, with its workers' beats"
+    )
+    print(f"{server_line(long, 1500)}  a job of 50 ms, {1500 / long.seconds:,.0f} a second, with beats")
     print(f"{each * 1e6:>6.0f} us{'':>34}  the same without them")
     print(f"{worker * 1e6:>6.0f} us a second{'':>25}  an idle worker")
     expected = 32 * worker * found.seconds + 4000 * each

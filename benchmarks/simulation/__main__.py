@@ -59,8 +59,8 @@ def scenarios(workers: int, each: int, costs: Costs) -> Iterator[tuple[str, Scen
     jobs = workers * each
     speeds = [1 + 4 * n / (workers - 1) for n in range(workers)]
     even = Scenario(lengths=[1.0] * jobs, speeds=speeds, costs=costs)
-    uneven = replace(even, lengths=lognormal(jobs, 1.0, 1.5))
-    for name, plain in (("jobs of 1 s", even), ("lognormal, mean 1 s, sigma 1.5", uneven)):
+    long, uneven = replace(even, lengths=[10.0] * jobs), replace(even, lengths=lognormal(jobs, 1.0, 1.5))
+    for name, plain in (("jobs of 10 s", long), ("jobs of 1 s", even), ("lognormal, mean 1 s, sigma 1.5", uneven)):
         half = greedy(plain.lengths, speeds) / 2
         yield name, plain
         yield f"{name}; one worker in 1,000 is killed each second", replace(plain, deaths_each_s=workers / 1000)
