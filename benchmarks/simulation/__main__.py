@@ -1,6 +1,6 @@
 """Ten thousand workers on one queue, in virtual time.
 
-    python -m benchmarks.simulation                     ten minutes
+    python -m benchmarks.simulation                     eight minutes
     python -m benchmarks.simulation --workers 1000      one minute
 
 First the costs of a real server are measured: what its thread spends on a `cycle` and on each job that one moves. With
