@@ -24,6 +24,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of one `xdist_group` share what there may be only one of: a Ray cluster, the folder of the built site."""
+    shares = hasattr(item.config, "workerinput") and item.get_closest_marker("xdist_group") is not None
+    if shares and "@" not in item.nodeid.rpartition("]")[2]:
+        text = "give --dist loadgroup, as make test does, and have pytest below 9.2: with it xdist has no groups"
+        pytest.fail(f"{item.nodeid} does not share a process with its group: {text}", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """One real server for the whole run; tests use queues of their own."""
