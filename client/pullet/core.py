@@ -102,7 +102,7 @@ class Core:
             if (shared := known.future).job_id == future.job_id:
                 return shared
         try:
-            self._sender.put(item)
+            self._sender.put(item, alone=len(self._open) == 1)
         except PulletError:
             del self._open[job]
             raise

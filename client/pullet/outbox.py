@@ -105,9 +105,9 @@ class Outbox:
         return self.waiting + sum(1 for _ in sent)
 
     @property
-    def has_work(self) -> bool:
-        """There is something to send, or an answer to come."""
-        return bool(self._flying or self._again or self._fresh or (self._held and self._room))
+    def has_unsent(self) -> bool:
+        """There is something to send."""
+        return bool(self._again or self._fresh or (self._held and self._room))
 
     @property
     def waiting(self) -> int:

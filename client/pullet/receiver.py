@@ -33,6 +33,9 @@ SILENT_BLOCKS = 3
 """After this many blocks without a reply the open jobs are looked up by their keys."""
 READ = 64
 """Inbox entries in one read; each holds the replies of one cycle."""
+UNTIDY, UNTIDY_MS = 32, 50
+"""How many small replies may be left behind the cursor while more are coming, and for how long: to clean up after each
+would be a fifth of what a lone job costs the server."""
 NUDGE_S = 0.05
 """How often a closing receiver is interrupted: it may have been just about to read."""
 LOOK = 500
@@ -58,7 +61,8 @@ class Receiver:
         self._done: list[bytes] = []  # keys to delete
         self._reply_prefix = queue.keys.reply_prefix.encode()
         self._told = b""
-        self._has_items = False  # of streams, or reports, since the inbox was trimmed
+        self._untidy = 0  # replies, items and reports read since the last cleaning
+        self._is_quiet = False  # the last read brought nothing
         self._look_first = self._interrupted = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,10 +105,10 @@ class Receiver:
             try:
                 if self._look_first or not self._link.is_open:
                     self._look()
-                replies = self._read()
+                waited_ms, replies = self._read()
                 self._refused_at = None
                 backoff.reset()
-                silent = 0 if replies or not self._open else silent + 1
+                silent = 0 if replies or not self._open else silent + (waited_ms == BLOCK_MS)
                 if silent:
                     self._tell_of_trouble()
                 if silent >= SILENT_BLOCKS:
@@ -141,28 +145,35 @@ class Receiver:
             log.warning("%d jobs wait for queue %r: %s", len(self._open), self._queue.name, text)
         self._told = trouble
 
-    def _read(self) -> int:
-        """Clean up behind the cursor and wait for more, in one round trip."""
+    def _read(self) -> tuple[int, int]:
+        """Clean up behind the cursor, unless it can wait, and wait for more, in one round trip.
+
+        Says for how long at most, in milliseconds, and how much came.
+        """
         cursors = self._cursors
         inboxes = {self._queue.keys.inbox(client): client for client in cursors}
-        commands = self._cleaning(inboxes)
-        commands.append(("XREAD", "COUNT", READ, "BLOCK", BLOCK_MS, "STREAMS", *inboxes, *cursors.values()))
-        self._link.send(*commands)
-        self._done = []
-        for _ in commands[:-1]:
+        waits = self._may_leave_it()
+        commands = [] if waits else self._cleaning(inboxes)
+        block_ms = UNTIDY_MS if waits else BLOCK_MS
+        self._link.send(*commands, ("XREAD", "COUNT", READ, "BLOCK", block_ms, "STREAMS", *inboxes, *cursors.values()))
+        if not waits:
+            self._done, self._untidy = [], 0
+        for _ in commands:
             self._link.receive()
-        found = self._link.receive()
-        if not found:
-            return 0
+        found = self._link.receive() or ()
         for inbox, entries in found:
             self._resolve(pair for _, flat in entries for pair in zip(flat[::2], flat[1::2], strict=True))
             cursors[inboxes[inbox.decode()]] = entries[-1][0]
-        return len(found)
+        self._is_quiet = not found
+        return block_ms, len(found)
+
+    def _may_leave_it(self) -> bool:
+        """There is something to clean up, but little, and more is coming."""
+        return 0 < self._untidy < UNTIDY and not self._is_quiet
 
     def _cleaning(self, inboxes: dict[str, str]) -> list[tuple[Arg, ...]]:
         """Delete what was read, or else show that this client lives."""
-        if self._done or self._has_items:
-            self._has_items = False
+        if self._untidy:
             trims: list[tuple[Arg, ...]] = [
                 ("XTRIM", inbox, "MINID", self._cursors[client]) for inbox, client in inboxes.items()
             ]
@@ -176,6 +187,7 @@ class Receiver:
         now = time.monotonic()
         with batch():
             for job, raw in replies:
+                self._untidy += 1
                 if b":" in job:
                     self._hear(*read_name(job), raw)
                 elif raw:
@@ -189,6 +201,7 @@ class Receiver:
         """Look up replies by key: large ones one at a time would do, and so would many small ones at once."""
         keys = [self._queue.keys.reply(job.decode()) for job in jobs]
         found = self._link.execute("MGET", *keys)
+        self._untidy += UNTIDY  # they may be large
         now = time.monotonic()
         with batch():
             for job, raw in zip(jobs, found, strict=True):
@@ -200,7 +213,6 @@ class Receiver:
 
         An item that is too large for the inbox, or comes after a gap, is read with its kin.
         """
-        self._has_items = True
         item = self._open.get(job)
         if item is None:
             return

@@ -6,20 +6,19 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
+from pullet.line import Line
 from pullet.outbox import Batch, Outbox, Pending
 from pullet.refusals import answer_lost, buffer_full, not_submitted, queue_full
+from pullet.requests import Requests
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ClientClosed, PulletError, ServerError, ServerFull, ServerUnavailable
 from pullet_broker.job import new_client_id
-from pullet_broker.link import Link
-from pullet_broker.moves.submit import Answer, Submitted, submit
-from pullet_broker.schema import schema_mismatch
+from pullet_broker.moves.submit import Answer, Submitted
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from pullet_broker.translation import ScriptMissing
@@ -28,6 +27,10 @@ log = logging.getLogger("pullet.client")
 
 AHEAD = 4
 """Batches sent before the first of them is answered."""
+SMALL_BYTES = 8 << 10
+"""Up to this a lone job is sent by the thread that submits it: to wake another one takes longer."""
+LINGER_S = 0.02
+"""How long the answer to such a job is left to the thread that submits the next one."""
 BUFFER_JOBS, BUFFER_BYTES = 100_000, 256 << 20
 """What may wait to be sent before `submit` holds its caller back."""
 
@@ -43,43 +46,47 @@ class Sender:
         """Called when the inbox had vanished and was made again."""
         self.on_forgotten: Callable[[int, int], None] = lambda first, last: None
         """Called with the numbers of accepted jobs that the server forgot and that cannot be sent again."""
-        self._queue, self._address, self._reject = queue, address, reject
-        self._link = Link.to(queue, address, "send")
-        self._connections = 0
+        self._queue, self._reject = queue, reject
+        self._line = Line(queue, address)
         self._announced = False
         self._outbox = Outbox(queue.limits)
-        self._flying: deque[Call[Submitted]] = deque()  # the call of each batch without an answer
-        self._calls: deque[tuple[Call[Any], PlainFuture[Any]]] = deque()
+        self._calls = Requests()
         self._backoff = Backoff()
         self._patience = Backoff(first_s=0.1, most_s=2.0)  # each reply makes room for one job, a moment for a batch
         self._probe_at = 0.0
         self._lock = threading.RLock()  # taken by itself where nobody waits: that runs no Python code
         self._changed = threading.Condition(self._lock)
         self._rests = False  # the thread waits for work
+        self._sleeps = False  # and does so until it is woken
+        self._sent_at = float("-inf")  # when another thread sent a lone job last
+        self._trouble: ServerError | None = None  # that it had
+        self._flushing = 0  # how many wait for the answers
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def put(self, item: Pending) -> None:
-        """Queue a job. Waits while the buffer is full, unless that would block an event loop: then it raises."""
+    def put(self, item: Pending, *, alone: bool = False) -> None:
+        """Queue a job. Waits while the buffer is full, unless that would block an event loop: then it raises.
+
+        `alone`: its client has no other job without an outcome.
+        """
         with self._lock:
             if self._outbox.waiting >= BUFFER_JOBS or self._outbox.size >= BUFFER_BYTES:
                 self._wait_for_room()
             if self._closing:
                 raise ClientClosed("submit after close; connect again", queue=self._queue.name)
             self._outbox.put(item)
-            if self._rests or self._thread is None:
+            if self._thread is None or (self._rests and not (alone and self._send_at_once(item))):
                 self._wake()
 
     def ask(self, call: Call[Any]) -> PlainFuture[Any]:
         """Run another script of this client on the sender's connection."""
-        asked: PlainFuture[Any] = PlainFuture()
         with self._changed:
-            if self._closing:
-                asked.set_exception(ClientClosed("the client is closed", queue=self._queue.name))
-                return asked
-            self._calls.append((call, asked))
-            self._wake()
-        return asked
+            if not self._closing:
+                self._wake()
+                return self._calls.add(call)
+        refused: PlainFuture[Any] = PlainFuture()
+        refused.set_exception(ClientClosed("the client is closed", queue=self._queue.name))
+        return refused
 
     def withdraw(self, job_id: str) -> bool:
         """Take a job back that was not sent yet."""
@@ -95,7 +102,12 @@ class Sender:
     def flush(self, timeout: float | None) -> bool:
         """Wait until every job was accepted or rejected; False when the time ran out."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._outbox) == 0 and not self._calls, timeout)
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: len(self._outbox) == 0 and not self._calls, timeout)
+            finally:
+                self._flushing -= 1
 
     def close(self, timeout: float) -> list[Pending]:
         """Stop the thread; returns the jobs that were never accepted."""
@@ -106,9 +118,9 @@ class Sender:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
             if thread.is_alive():
-                self._link.interrupt()
+                self._line.interrupt()
                 thread.join(timeout)
-        self._link.close()
+        self._line.close()
         return self._outbox.abandon()
 
     def _wake(self) -> None:
@@ -130,18 +142,16 @@ class Sender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._rests = True
-                self._changed.wait_for(self._has_work, self._until_probe())
-                self._rests = False
+                self._rest()
                 if self._closing:
                     return
             try:
                 self._turn()
                 self._backoff.reset()
             except ScriptMissing:
-                self._link.close()  # announcing again loads the script; nothing had run
+                self._line.close()  # announcing again loads the script; nothing had run
             except ServerUnavailable as error:
-                self._link.close()  # answers that are still to come belong to nobody now
+                self._line.close()  # answers that are still to come belong to nobody now
                 self._announced = False
                 self._pause(error)
             except ServerError as error:
@@ -150,15 +160,59 @@ class Sender:
                 log.exception("the sender failed", extra={"queue": self._queue.name})
                 self._give_up(ServerError(f"the sender failed: {type(error).__name__}: {error}"))
 
+    def _rest(self) -> None:
+        """Until there is work, or a full queue may be asked again."""
+        self._rests = True
+        while not self._has_work():
+            lingers_s = self._sent_at + LINGER_S - time.monotonic()
+            self._sleeps = lingers_s <= 0
+            woken = self._changed.wait(self._until_probe() if self._sleeps else lingers_s)
+            if self._sleeps and not woken:
+                break
+        self._rests = self._sleeps = False
+
     def _has_work(self) -> bool:
-        return self._closing or not self._announced or bool(self._calls) or self._outbox.has_work
+        if self._closing or not self._announced or self._calls or self._outbox.has_unsent or self._trouble:
+            return True
+        return self._outbox.flying > 0 and not self._is_left_to_others()
+
+    def _is_left_to_others(self) -> bool:
+        """Whoever submitted the job that is on its way takes the answer when it submits the next one, which is soon."""
+        return not self._flushing and time.monotonic() < self._sent_at + LINGER_S
 
     def _until_probe(self) -> float | None:
         """Seconds until a full queue is asked again; None when nothing waits for that."""
         return max(0.0, self._probe_at - time.monotonic()) if self._outbox.stuck else None
 
+    def _send_at_once(self, item: Pending) -> bool:
+        """Send a lone job in the thread that submits it, while the sender rests. False: the sender must be woken.
+
+        It never waits, since so little fits into the socket. Any trouble is the sender's.
+        """
+        if item.size > SMALL_BYTES or not (self._announced and self._line.is_open) or self._flushing or self._calls:
+            return False
+        now = time.monotonic()
+        try:
+            if self._outbox.flying:
+                answer = self._line.hear_plain()
+                if answer is None:
+                    return False
+                self._outbox.answered(answer, now)
+            batch = self._outbox.next_batch()
+            if batch is None:
+                return False
+            self._line.send(self.client, batch)
+        except ServerError as error:
+            self._trouble = error
+            return False
+        self._sent_at = now
+        return not self._sleeps
+
     def _turn(self) -> None:
-        if not self._link.is_open or not (self._announced or self._outbox.flying):
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
+        if not self._line.is_open or not (self._announced or self._outbox.flying):
             self._announce()
         if self._announced and not self._calls:
             self._send_ahead()
@@ -168,17 +222,11 @@ class Sender:
             self._run_calls()
 
     def _announce(self) -> None:
-        """First call on a connection: overtake whatever an older one still delivers, and learn the mark."""
         try:
-            self._link.open()
-            self._flying.clear()
-            self._connections += 1
-            call = submit(self._queue, self.client, self._connections, self._outbox.next_number, [])
-            answer = self._link.run(call)
+            answer = self._line.announce(self.client, self._outbox.next_number)
         except ServerUnavailable as error:
             self._shed(error)
             raise
-        self._check(answer)
         self._announced = True
         with self._changed:
             forgotten = self._outbox.resume(answer.mark, time.monotonic())
@@ -195,27 +243,19 @@ class Sender:
 
     def _send_ahead(self) -> None:
         """In one write: after each the thread waits until its caller, who is busy, lets go of the interpreter."""
-        calls = []
-        while self._outbox.flying < AHEAD:
-            with self._changed:
-                batch = self._outbox.next_batch() or self._probe()
-                self._changed.notify_all()
-            if batch is None:
-                break
-            calls.append(submit(self._queue, self.client, self._connections, batch.first, batch.jobs))
-        if calls:
-            self._flying.extend(calls)
-            self._link.post(*calls)
+        batches: list[Batch] = []
+        with self._changed:
+            while self._outbox.flying < AHEAD and (batch := self._outbox.next_batch() or self._probe()) is not None:
+                batches.append(batch)
+            self._changed.notify_all()
+        if batches:
+            self._line.send(self.client, *batches)
 
     def _probe(self) -> Batch | None:
         return self._outbox.probe() if time.monotonic() >= self._probe_at else None
 
     def _take_answer(self) -> None:
-        call = self._flying[0]
-        refusal = self._link.receive_drafts(call)
-        answer = call.parse(self._link.receive())
-        self._flying.popleft()
-        self._check(answer)
+        answer, refusal = self._line.hear()
         with self._changed:
             verdict = self._outbox.answered(answer, time.monotonic())
             self._note_room()
@@ -249,23 +289,9 @@ class Sender:
 
     def _run_calls(self) -> None:
         while self._calls:
-            call, asked = self._calls[0]
-            try:
-                asked.set_result(self._link.run(call))
-            except ServerUnavailable:
-                raise
-            except PulletError as error:
-                asked.set_exception(error)
+            self._calls.run_first(self._line)
             with self._changed:
-                self._calls.popleft()
                 self._changed.notify_all()
-
-    def _check(self, answer: Submitted) -> None:
-        if answer.answer is Answer.SCHEMA:
-            raise schema_mismatch(self._queue)
-        if answer.answer is Answer.STALE:
-            self._link.close()
-            raise ServerUnavailable("a newer connection of this client has taken over", server=str(self._address))
 
     def _pause(self, error: ServerUnavailable) -> None:
         log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
@@ -275,19 +301,18 @@ class Sender:
     def _give_up(self, error: ServerError) -> None:
         """A refusal that waiting does not mend: everything unsent ends with it, but for jobs that wait for room."""
         self._announced = True
-        self._link.close()
+        self._line.close()
         with self._changed:
             items = self._outbox.abandon()
             if isinstance(error, ServerFull):
                 self._outbox.hold(item for item in items if item.waits)
                 items = [item for item in items if not item.waits]
+            calls, self._calls = self._calls, Requests()
             self._note_room()
-            calls, self._calls = self._calls, deque()
             self._changed.notify_all()
         for item in items:
             self._reject(item, error)
-        for _, asked in calls:
-            asked.set_exception(error)
+        calls.refuse(error)
 
 
 def _on_event_loop() -> bool:

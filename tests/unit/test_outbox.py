@@ -409,13 +409,13 @@ def test_what_has_its_outcome_keeps_its_number_and_nothing_else() -> None:
     assert item.number == 2
 
 
-def test_there_is_work_while_something_is_to_be_sent_or_answered() -> None:
+def test_there_is_work_while_something_is_to_be_sent() -> None:
     box, _ = outbox("a", "B")
-    assert box.has_work
+    assert box.has_unsent
     send(box)
-    assert box.has_work, "an answer is to come"
+    assert not box.has_unsent, "an answer is to come"
     box.answered(answer(Answer.FULL, 0), NOW)
-    assert not box.has_work, "what is held waits for room"
+    assert not box.has_unsent, "what is held waits for room"
     assert box.stuck == 1
     box.put(pending("c"))
-    assert box.has_work
+    assert box.has_unsent
