@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +125,4 @@ class Group(Mapping[str, Pool[Any]]):
             ],
         }
         engine = functools.partial(part.engine, **given) if given else part.engine
-        with warnings.catch_warnings():
-            if any(pool._server for pool in self._pools.values()):
-                warnings.simplefilter("ignore", RuntimeWarning)  # that nothing is persisted is meant there
-            return Pool(engine, workers=len(self._places) * part.workers, queue=queue, redis=redis, **options)
+        return Pool(engine, workers=len(self._places) * part.workers, queue=queue, redis=redis, **options)

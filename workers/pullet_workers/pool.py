@@ -6,6 +6,7 @@ import atexit
 import logging
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,15 +83,16 @@ class Pool(Client[E]):
         self._begin()
         try:
             self._owns_ray = connect_to_ray(options.num_cpus * (scale.most if scale.per is None else 1))
+            address = self._find_server(redis, settings.name, detached)
             spec = PoolSpec(
                 queue=settings,
-                address=self._find_server(redis, settings.name, detached),
+                address=address,
                 engine=pack(engine),
                 scale=scale,
                 worker=options,
                 owner=f"{ray.get_runtime_context().get_job_id()}:{uuid.uuid4().hex}",
                 detached=detached,
-                private_server=self._server is not None,
+                private_server=_is_private(address),
             )
             self._owner = spec.owner
             self._open(engine, KeeperHandle.start(spec), defaults)
@@ -190,24 +192,16 @@ class Pool(Client[E]):
         running = KeeperHandle.find(queue)
         if running is not None:
             return _shared_address(running.spec, address)
-        if address is None:
-            return self._start_server(detached)
+        if address is None or _is_private(address):
+            _check_reach(detached)
+            return address or self._start_server()
         for warning in inspect_server(address, Queue(name=queue)):
             warnings.warn(warning, RuntimeWarning, stacklevel=4)
         return address
 
-    def _start_server(self, detached: bool) -> Address:
-        if detached:
-            raise ServerRefused(
-                "a detached pool needs a Redis server that outlives this program; name it: "
-                'Pool(..., redis="redis://host:6379/0") or PULLET_REDIS'
-            )
-        if len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}) > 1:
-            raise ServerRefused(
-                "the private Redis server of a pool cannot be reached from the other machines of this Ray cluster; "
-                'start one that can, and name it: Pool(..., redis="redis://host:6379/0") or PULLET_REDIS'
-            )
+    def _start_server(self) -> Address:
         self._server = EmbeddedServer.start()
+        _servers.add(self._server)
         return Address(self._server.url)
 
     def _take_down(self, drain_s: float | None) -> None:
@@ -222,6 +216,29 @@ class Pool(Client[E]):
             ray.shutdown()
         if self._server is not None:
             self._server.close()
+
+
+_servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
+"""Private servers that pools of this program have started: other pools may be given one."""
+
+
+def _is_private(address: Address) -> bool:
+    """Does this server end with this program?"""
+    return any(address.url == server.url for server in list(_servers))
+
+
+def _check_reach(detached: bool) -> None:
+    """Raises `ServerRefused` where a pool would outlive its private server, or have workers that cannot reach it."""
+    if detached:
+        raise ServerRefused(
+            "a detached pool needs a Redis server that outlives this program; name it: "
+            'Pool(..., redis="redis://host:6379/0") or PULLET_REDIS'
+        )
+    if len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}) > 1:
+        raise ServerRefused(
+            "the private Redis server of a pool cannot be reached from the other machines of this Ray cluster; "
+            'start one that can, and name it: Pool(..., redis="redis://host:6379/0") or PULLET_REDIS'
+        )
 
 
 def _shared_address(spec: PoolSpec, named: Address | None) -> Address:
