@@ -88,6 +88,8 @@ class Entry:
     large: bool = False
     key: str = ""
     once: bool = False
+    named: bool = False
+    """Its caller chose the id: there may have been other jobs with it."""
     problem: str = ""
     """What is wrong with its fields, where somebody wrote it by hand."""
 
@@ -154,4 +156,5 @@ def _read_long(lane: int, name: str, fields: dict[bytes, bytes]) -> Entry:
         large=b"blob" in fields,
         key=fields.get(b"key", b"").decode(),
         once=b"once" in fields,
+        named=b"named" in fields,
     )

@@ -29,7 +29,7 @@ workers          hash    consumer -> who it is (JSON)                  beat     
 beats            hash    consumer -> its own beat number               beat, reap         forget
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
 tick             string  who made the last tick                        beat               TTL 0.9 s
-cancelled        zset    job id -> when it was asked to stop           cancel             settle, tick
+cancelled        zset    job id -> when it was asked to stop (0: void)  cancel, submit     settle, tick
 stops            stream  job id, force: for the workers that run it     cancel             capped, TTL 1 min
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
 named            hash    job id that a caller chose -> when (ms)       submit, replay     settle

@@ -238,13 +238,17 @@ class Outbox:
         self._last, self._floor, self._trusted = 0, 0, True
 
     def withdraw(self, job_id: str) -> bool:
-        """Take out a job that was not sent yet."""
+        """Take out a job that the server has not: one that was not sent yet, or that would be sent again."""
         for line in (self._fresh, self._held):
             for item in line:
                 if item.job.id == job_id:
                     line.remove(item)
                     self.size -= item.size
                     return True
+        for item in self._again:
+            if item.job.id == job_id:
+                item.job = EMPTY
+                return True
         return False
 
     def shed(self) -> tuple[list[Pending], list[Pending]]:

@@ -89,7 +89,7 @@ class Sender:
         return refused
 
     def withdraw(self, job_id: str) -> bool:
-        """Take a job back that was not sent yet."""
+        """Take a job back that the server does not have, and will not get."""
         with self._changed:
             return self._outbox.withdraw(job_id)
 

@@ -105,6 +105,13 @@ RULES = (
         "protocol/test_ticks.py::test_tombstones_are_dropped_after_a_day",
     ),
     _rule(
+        "H8",
+        "a cancel that came too late meets no later job",
+        f"{SCRIPTS}/submit.lua",
+        ("redis.call('ZADD', key.cancelled, 'XX', 0, id)", ""),
+        "protocol/test_cancel.py::test_a_cancel_that_came_too_late_does_not_meet_a_later_job_with_the_same_id",
+    ),
+    _rule(
         "H9",
         "suspects have a lane of their own",
         f"{SCRIPTS}/reap.lua",

@@ -77,7 +77,7 @@ def test_several_jobs_at_once_send_theirs_apart(queue: Queue, address: Address) 
 
 def test_an_account_that_may_store_no_drafts_is_refused_at_once(queue: Queue, address: Address, link: Link) -> None:
     base = queue.keys.fixed("")
-    names = "jobs* client:* inbox:* reply:* blob:* config stats delayed parked places named watched pool"
+    names = "jobs* client:* inbox:* reply:* blob:* config stats delayed parked places named watched cancelled pool"
     link.execute("ACL", "SETUSER", "old", "reset", "on", ">pw", "+@all", *(f"~{base}{name}" for name in names.split()))
     with calling(queue, Address(address.url.replace("unix://", "unix://old:pw@"))) as client:
         small, large = client.submit(Kit.echo, 1), client.submit(Kit.echo, b"x" * 70_000)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pullet_broker.errors import ServerError
-from pullet_broker.job import Entry
+from pullet_broker.job import Entry, Job
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, cancel
+from pullet_broker.moves.part import Sent, part
 from pullet_broker.settings import Limits, Queue
 from tests.support.scribe import Scribe, Worker, a_job
 
@@ -129,6 +130,46 @@ def test_a_cancel_that_overtakes_its_job_waits_for_it(scribe: Scribe, delay_ms: 
     scribe.make_due()
     assert (scribe.promote(), worker.take()) == (0, [])
     assert (scribe.ended(job.id), scribe.entries(), scribe.tombstones()) == ("cancelled", 0, [])
+
+
+@pytest.fixture
+def late(scribe: Scribe) -> Job:
+    """A job whose caller chose the id. One with that id has ended, its reply was read, and it was cancelled then."""
+    job = Job("order-1", "work", b"\x90", named=True)
+    scribe.caller().submit(job)
+    worker = scribe.worker("first")
+    worker.finish(worker.take_one())
+    scribe.link.execute("DEL", scribe.key("reply:") + job.id)
+    assert scribe.cancel(job.id) == "ASKED"
+    return job
+
+
+@pytest.mark.parametrize("delay_ms", [0, HOUR])
+def test_a_cancel_that_came_too_late_does_not_meet_a_later_job_with_the_same_id(
+    scribe: Scribe, late: Job, delay_ms: int
+) -> None:
+    """Whatever happens to that: it waits, is tried again, given back, and issued again after a death."""
+    worker, heir = scribe.worker(), scribe.worker("heir")
+    scribe.caller().submit(replace(late, delay_ms=delay_ms))
+    scribe.make_due()
+    scribe.promote()
+    worker.fail(worker.take_one(), retry_after_ms=0)
+    worker.give_back(worker.take_one())
+    worker.take_one()
+    scribe.reap(worker.name, blame=False)
+    entry = heir.take_one()
+    assert scribe.link.run(part(scribe.queue, heir.name, entry, 0, [b"\x01"])) is Sent.OK
+    heir.finish(entry)
+    assert (scribe.ended(late.id), scribe.tombstones()) == ("ok", [])
+
+
+def test_but_a_cancel_of_that_later_job_does(scribe: Scribe, late: Job) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    caller.submit(late)
+    assert scribe.cancel(late.id) == "ASKED"
+    caller.submit(late)  # the same job once more
+    assert worker.cycle(want=1).dropped == 1
+    assert (scribe.ended(late.id), scribe.tombstones()) == ("cancelled", [])
 
 
 def test_a_late_worker_learns_of_a_cancel_by_its_fence(scribe: Scribe) -> None:

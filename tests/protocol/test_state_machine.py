@@ -115,12 +115,14 @@ class Story(RuleBasedStateMachine):
             self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.reply(job))
             self.model.read.add(job)
 
-    @rule(who=some, name=st.sampled_from(NAMES), kind=kinds)
-    def a_chosen_id_lives_again(self, who: int, name: str, kind: Kind) -> None:
-        """The reply of the last job with this id has expired, if it has ended."""
+    @rule(who=some, name=st.sampled_from(NAMES), kind=kinds, cancelled=st.booleans())
+    def a_chosen_id_lives_again(self, who: int, name: str, kind: Kind, cancelled: bool) -> None:
+        """The reply of the last job with this id has expired, if it has ended. `cancelled`: by who did not know."""
         if name in self.model.replies:
             self.model.scribe.link.execute("DEL", self.model.scribe.queue.keys.reply(name))
             self.model.read.add(name)
+        if cancelled:
+            self.call(partial(self.model.cancel, name))
         self.submit(who, [(*kind[:4], name)])
 
     def some_job(self, which: int) -> str:

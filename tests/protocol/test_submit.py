@@ -210,7 +210,7 @@ def test_another_schema_is_refused_and_nothing_is_stored(scribe: Scribe) -> None
 def test_an_error_in_mid_batch_keeps_the_mark_of_what_is_in(scribe: Scribe) -> None:
     """Otherwise the repeat of the batch would double it."""
     base = scribe.key("")
-    words = "jobs* client:* inbox:* draft:* config stats delayed parked places named watched"
+    words = "jobs* client:* inbox:* draft:* config stats delayed parked places named watched cancelled"
     open_keys = [f"~{base}{name}" for name in words.split()]
     scribe.link.execute("ACL", "SETUSER", "noblobs", "reset", "on", ">pw", "+@all", *open_keys)
     narrow = Link(Address(scribe.link.address.url.replace("unix://", "unix://noblobs:pw@")), "narrow")

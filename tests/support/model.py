@@ -90,6 +90,8 @@ class Model:
         """How often a reply of each job must have been sent, beside the one to the caller of its last outcome."""
         self.readers: dict[str, list[Author]] = {}
         """Who waits, besides, for a job that is open."""
+        self.asked: set[str] = set()
+        """The jobs that somebody has cancelled; of those with one id the last one."""
         self.dead: dict[str, Job] = {}
         """The jobs of the dead letters, by their places."""
         self.numbers = itertools.count(1)
@@ -170,6 +172,8 @@ class Model:
             elif self.loses_drafts and self.is_large(job):
                 return n, Answer.GAP
             else:
+                if job.named:
+                    self.asked.discard(job.id)
                 self._begin(job)
                 live.append(job.id)
         return len(jobs), Answer.OK
@@ -197,6 +201,8 @@ class Model:
         seen = self.look()
         expected = "CANCELLED" if job in seen.parked else "DONE" if job in seen.replies else "ASKED"
         assert self.scribe.cancel(job) == expected
+        if expected != "DONE":
+            self.asked.add(job)
 
     def cycle(self, hand: Hand, outcomes: list[Outcome], want: int, alone: bool, high_first: bool) -> list[Entry]:
         before = self.look()
@@ -297,6 +303,7 @@ class Model:
             assert answer is Replay.FULL
         else:
             assert answer is Replay.OK
+            self.asked.discard(job)
             self._begin(self.dead.get(seen.buried[job], self.jobs[job]))
             assert lanes_of(job, self.look()) == [self.lane_for(self.jobs[job], seen)]
 
@@ -344,6 +351,7 @@ class Model:
         assert sorted(seen.parked) == sorted(seen.due)
         for job, reply in seen.replies.items():
             if job not in self.replies:
+                assert job in self.asked or not reply.startswith(b"cancelled"), f"{job} was not cancelled in this life"
                 self._end(job, reply)
             assert self.replies[job] == reply
             assert job not in self.read

@@ -271,6 +271,19 @@ def test_a_job_can_be_withdrawn_until_it_was_sent() -> None:
     assert box.size == 0
 
 
+def test_a_job_that_is_to_be_sent_again_can_be_withdrawn() -> None:
+    """Whoever cancels it would be there first: the server would meet the cancel before the job."""
+    box, _ = outbox(*"abc")
+    send(box)
+    reconnect(box, mark=1)
+
+    assert not box.withdraw("a"), "the server has it"
+    assert box.withdraw("b")
+    assert not box.withdraw("b")
+    assert numbered(send(box)) == {2: "", 3: "c"}, "its number is taken"
+    assert not box.withdraw("c")
+
+
 def test_abandon_returns_what_was_never_accepted_and_the_outbox_can_be_used_again() -> None:
     box, _ = outbox(*"abcdefg")
     box.next_batch()

@@ -13,6 +13,7 @@ import pytest
 import pullet
 from pullet_broker.address import Address
 from pullet_broker.link import Link
+from pullet_broker.moves.cancel import Stop, cancel
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
 from tests.support.workers import calling, doomed, kill_connections, registered, running
@@ -147,6 +148,26 @@ def test_anybody_may_cancel_and_all_who_wait_hear_of_it(queue: Queue, address: A
         with pytest.raises(CancelledError):
             future.result(10)
         assert Async.calls == ["a", "a cancelled"]
+
+
+def test_a_cancel_that_came_too_late_stops_no_later_job_with_the_same_id(
+    queue: Queue, address: Address, link: Link
+) -> None:
+    with running(queue, address, Async) as worker, calling(queue, address, Async) as client:
+        named = client.options(id="again")
+        assert named.submit(Async.echo, "first").result(10) == "first"
+        link.execute("DEL", queue.keys.reply("again"))
+        assert link.run(cancel(queue, "again")) == "ASKED"
+        second, other = named.submit(Async.hold, "second"), client.submit(Async.hold, "other")
+        assert wait_until(lambda: len(Async.calls) == 2)
+        worker.runner._watchdog.heed([Stop("again", force=False)])  # as it may be heard only now
+        assert other.cancel()
+        assert wait_until(lambda: "other cancelled" in Async.calls)
+        assert "second cancelled" not in Async.calls
+        assert second.cancel()
+        assert wait_until(lambda: "second cancelled" in Async.calls)
+        assert has_outcome(link, queue, "again", "cancelled")
+        assert tombstones(link, queue) == 0
 
 
 def test_a_plain_method_runs_to_its_end_in_vain(queue: Queue, address: Address, link: Link) -> None:

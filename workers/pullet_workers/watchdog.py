@@ -18,7 +18,7 @@ from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
-from pullet_broker.moves.cancel import Stop
+from pullet_broker.moves.cancel import Stop, is_tombstone, look_for_tombstone
 from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commit
@@ -137,8 +137,12 @@ class Watchdog:
         forced = {stop.job for stop in stops if stop.force}
         self._drop_queued(jobs)
         for entry in self._hand.running:
-            if entry.job in jobs:
+            if entry.job in jobs and self._is_meant(entry):
                 self._stop_run(entry, entry.job in forced)
+
+    def _is_meant(self, entry: Entry) -> bool:
+        """A request outlives its job by up to a minute, and may have been for an earlier one with the same id."""
+        return not entry.named or is_tombstone(self.link.execute(*look_for_tombstone(self._queue, entry.job)))
 
     def _drop_queued(self, jobs: set[str]) -> None:
         """What has not started never will: given back, it meets its tombstone."""

@@ -30,6 +30,16 @@ def cancel(queue: Queue, job: str, *, force: bool = False) -> Call[str]:
     return Call(script, fixed_keys(script, queue.keys), args, lambda raw: str(raw.decode()))
 
 
+def look_for_tombstone(queue: Queue, job: str) -> tuple[Arg, ...]:
+    """Asks whether a job is cancelled. Read the answer with `is_tombstone`."""
+    return ("ZSCORE", queue.keys.fixed("cancelled"), job)
+
+
+def is_tombstone(raw: bytes | None) -> bool:
+    """False also for one that `submit` has made void, because it was meant for an earlier job with the same id."""
+    return raw is not None and raw != b"0"
+
+
 def wait_for_stops(queue: Queue, after: str, block_ms: int) -> tuple[Arg, ...]:
     """The blocking read of a worker: all that was asked for after the entry `after`. Read it with `read_stops`."""
     return ("XREAD", "COUNT", STOPS, "BLOCK", block_ms, "STREAMS", queue.keys.fixed("stops"), after)

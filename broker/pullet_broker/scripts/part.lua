@@ -13,7 +13,8 @@ if not (lane and first and inline and whole(arg.attempt) and is_entry_id(arg.ent
 end
 local pending = redis.pcall('XPENDING', lane, 'workers', arg.entry, arg.entry, 1, arg.consumer)
 if pending.err or #pending == 0 then return 'FENCED' end
-if redis.call('ZSCORE', key.cancelled, arg.job) then
+local asked = redis.call('ZSCORE', key.cancelled, arg.job)
+if asked and asked ~= '0' then -- see settle
   redis.call('UNLINK', key.part)
   return 'CANCELLED'
 end

@@ -1,5 +1,5 @@
 -- submit: accept a batch of jobs of one client, each exactly once, however often the call is repeated.
--- KEYS     config stats delayed parked client inbox places named watched LANES
+-- KEYS     config stats delayed parked client inbox places named watched cancelled LANES
 -- ARGV     schema me link first count client_ms home_ms backlog blob draft reply inline most ...
 --          then for each job: id method args opts lane delay_ms expires_ms ttl_ms large key traits
 --          me: the client's id; link: how often it has connected; first: number of the first job;
@@ -92,7 +92,10 @@ local function accept(i, number)
   else
     redis.call('XADD', home(flat), '*', unpack(flat))
   end
-  if traits:find('i', 1, true) then redis.call('HSET', key.named, id, now()) end
+  if traits:find('i', 1, true) then
+    redis.call('HSET', key.named, id, now())
+    redis.call('ZADD', key.cancelled, 'XX', 0, id) -- who has cancelled this id meant an earlier job, which had ended
+  end
 end
 
 -- The job with this id is there already: it is not run again, and its outcome is told to this client too. One for whom

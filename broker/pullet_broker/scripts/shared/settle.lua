@@ -13,7 +13,8 @@ if redis.call('EXISTS', key.cancelled, key.watched, key.progress, key.named) > 0
 end
 
 local function is_cancelled(job)
-  return tombs and redis.call('ZSCORE', key.cancelled, job) ~= false
+  local asked = tombs and redis.call('ZSCORE', key.cancelled, job)
+  return asked and asked ~= '0' -- 0: that was an earlier job with this id
 end
 
 local function tell(client, job, text)
