@@ -116,7 +116,9 @@ class SimulatedWorker:
         if self.is_dead or number != self._plan:
             return
         then = partial(self._wait_for, steps[1:], number)
-        if steps[0].errand is Errand.FREE:
+        if steps[0].errand is Errand.LOOK:
+            then()
+        elif steps[0].errand is Errand.FREE:
             self._free(then)
         else:
             self._with_right_to_take(partial(self._swap, steps[0].errand is Errand.FETCH, then))

@@ -14,7 +14,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commit
-from pullet_workers.errands import Errand, Step
+from pullet_workers.errands import SOON_S, Errand, Step
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Aside, Hand
 
@@ -29,8 +29,8 @@ RETRY_S = 0.2
 
 
 class Courier:
-    """Follows the plan of the running job; a new plan replaces the one before. A lazy timer: a plan whose first step
-    lies in the future does not wake a thread that sleeps until an earlier moment."""
+    """Follows the plan of the running job; a new plan replaces the one before. A lazy timer: a plan does not wake a
+    thread that will be awake by itself when the first step is due, or soon after."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Courier:
         self._ahead = ahead
         self._plan = plan
         until = self._sleeps_until
-        if plan and until is not None and plan[0].at < until:
+        if plan and until is not None and plan[0].at + SOON_S < until:
             self._ring()
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class Courier:
         try:
             if errand is Errand.FREE:
                 self._free()
-            else:
+            elif errand is not Errand.LOOK:
                 self._swap(fetch=errand is Errand.FETCH)
         except ServerError as error:
             log.info("an errand failed", extra={"queue": self._queue.name, "error": str(error)})
