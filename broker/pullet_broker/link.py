@@ -28,8 +28,11 @@ from pullet_broker.translation import ScriptMissing, translated
 T = TypeVar("T")
 
 REPLY_TIMEOUT_S = 10.0
-"""How long a reply may take; a blocking read must ask for clearly less."""
+"""How long a reply may take; a blocking read that the server may keep for longer goes by `wait`."""
 CONNECT_TIMEOUT_S = 5.0
+KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+"""Seconds of silence until a probe, between two, and how many may stay unanswered. Kernels send and answer them: the
+server is not woken."""
 
 
 class Link:
@@ -72,7 +75,8 @@ class Link:
                 connection = self._finder.connect()
             except (redis.RedisError, OSError) as error:
                 raise self._translated(error) from error
-            _time_out_in_the_kernel(connection, self._timeout_s)
+            _set_timeout(connection, self._timeout_s)
+            _keep_alive(connection)
             self._connection = connection
             self.opened += 1
 
@@ -131,6 +135,17 @@ class Link:
         """One command, one reply."""
         self.send(command)
         return self.receive()
+
+    def wait(self, seconds: float, *command: Arg) -> Any:
+        """A blocking read, which the server ends after `seconds`: its answer may come that much later than others."""
+        if seconds <= self._timeout_s / 2:
+            return self.execute(*command)
+        self.open()
+        _set_timeout(self._connection, seconds + self._timeout_s)
+        try:
+            return self.execute(*command)
+        finally:
+            _set_timeout(self._connection, self._timeout_s)
 
     def run(self, call: Call[T]) -> T:
         """One script call. A script that the server does not know is loaded and called: nothing had run."""
@@ -204,12 +219,27 @@ def _socket_of(connection: Any) -> Any:
     return getattr(connection, "_sock", None)
 
 
-def _time_out_in_the_kernel(connection: Any, seconds: float) -> None:
+def _set_timeout(connection: Any, seconds: float) -> None:
     """Before each send and receive Python polls a socket that has a timeout: one more call of the system, which is 3 of
     the 21 us of a round trip. So a plain socket has its timeout in the kernel instead."""
     sock = _socket_of(connection)
-    if type(sock) is socket.socket and os.name == "posix":
+    if sock is None:
+        return
+    if type(sock) is not socket.socket or os.name != "posix":
+        sock.settimeout(seconds)
+    else:
         sock.settimeout(None)
         timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def _keep_alive(connection: Any) -> None:
+    """Where the machine of the server is gone, a read that waits hears of it from the kernel, within some 15 s."""
+    sock = _socket_of(connection)
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # not every system lets them be set
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

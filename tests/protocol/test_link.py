@@ -16,8 +16,8 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PulletError, ServerError, ServerUnavailable
-from pullet_broker.link import Link
-from pullet_broker.moves.life import beat
+from pullet_broker.link import KEEPALIVE, Link
+from pullet_broker.moves.life import Beaten, beat
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
@@ -46,7 +46,7 @@ def call(queue: Queue) -> Call[object]:
 def test_scripts_that_the_server_forgot_are_loaded_again(worker: Link, call: Call[object]) -> None:
     for _ in range(2):
         worker.execute("SCRIPT", "FLUSH")
-        assert worker.run(call) == worker.run(call)
+        assert {type(worker.run(call)) for _ in range(2)} == {Beaten}
     assert worker.opened == 1
 
 
@@ -121,6 +121,27 @@ def test_a_plain_socket_has_its_timeout_in_the_kernel(address: Address) -> None:
     sock = link._connection._sock
     timeval = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.calcsize("@ll"))
     assert (sock.gettimeout(), struct.unpack("@ll", timeval)) == (None, (1, 500_000))
+    link.close()
+
+
+def test_a_blocking_read_may_take_as_long_as_it_was_to_and_the_next_command_may_not(address: Address) -> None:
+    link = Link(address, "test", timeout_s=0.2)
+    assert link.wait(0.6, "BLPOP", "nothing", 0.6) is None
+    with pytest.raises(ServerUnavailable):
+        link.execute("BLPOP", "nothing", 5)
+    with pytest.raises(ServerUnavailable):
+        link.wait(0.2, "BLPOP", "nothing", 5)
+    assert (link.execute("PING"), link.opened) == (b"PONG", 3)
+    link.close()
+
+
+def test_the_kernel_asks_whether_the_machine_at_the_other_end_is_there(server: EmbeddedServer) -> None:
+    link = Link(Address(server.tcp_url), "test")
+    link.open()
+    sock = link._connection._sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    for name, value in KEEPALIVE.items():
+        assert not hasattr(socket, name) or sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
     link.close()
 
 
