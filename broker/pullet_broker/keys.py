@@ -30,14 +30,14 @@ beats            hash    consumer -> its own beat number               beat, rea
 missed           hash    consumer -> "<unchanged looks> <beat seen>"   beat (tick)        forget
 tick             string  who made the last tick                        beat               TTL 0.9 s
 cancelled        zset    job id -> when it was asked to stop (0: void)  cancel, submit     settle, tick
-stops            stream  job id, force: for the workers that run it     cancel             capped, TTL 1 min
+stops            stream  job id, force, for who runs it; calls to all  cancel, pause      capped, TTL 1 min
 watched          hash    job id -> clients that wait for it too        watch              settle, TTL
 named            hash    job id that a caller chose -> when (ms)       submit, replay     settle
 progress         hash    job id -> how far it is, see `progress`       progress           settle, TTL
 stats            hash    counters                                      whoever counts     stays
 events           stream  how attempts ended, while somebody watches    whoever settles    TTL 1 h, capped
 actions          stream  what people did from the dashboard             actions            capped
-config           hash    schema, paused, backlog, keyed, watched       submit, beat, ...  stays
+config           hash    schema, paused, backlog, keyed, watched       submit, pause ...  stays
 pool             hash    what the controller notes: owners, scale ...  controller         with the pool
 ===============  ======  ============================================  =================  ======================
 

@@ -41,6 +41,7 @@ NAMES = (
     "cancel",
     "forget",
     "beat",
+    "pause",
     "survey",
     "claim",
     "spill",
@@ -54,7 +55,7 @@ NAMES = (
     "empty",
 )
 
-FOR_OTHERS = ("submit", "cancel", "find", "watch", "late", "survey")
+FOR_OTHERS = ("submit", "cancel", "pause", "find", "watch", "late", "survey")
 """What clients and the console call: workers load these too, for accounts that may load none."""
 
 

@@ -24,7 +24,6 @@ from pullet_broker.codec import encode_call
 from pullet_broker.link import Link
 from pullet_broker.meanings import Meanings, meanings, restore
 from pullet_broker.moves import pausing
-from pullet_broker.scripting import Arg
 from pullet_broker.settings import Queue
 
 if TYPE_CHECKING:
@@ -180,22 +179,24 @@ class Client(Executor, Generic[E]):
     def pause(self) -> None:
         """Let no worker take another job until `resume`; running jobs end, and jobs can be submitted.
 
-        An idle worker may take one more job within 2 s. Asks the server, as `resume` and `paused` do.
+        An idle worker may take one more job before it hears of it. Asks the server, as `resume` and `paused` do.
         """
-        self._execute(pausing.pause(self._queue))
+        with self._asking() as link:
+            link.run(pausing.pause(self._queue))
 
     def resume(self) -> None:
-        """End a pause. Workers hear of it within a beat (about 1 s)."""
-        self._execute(pausing.resume(self._queue))
+        """End a pause. Workers hear of it at once."""
+        with self._asking() as link:
+            link.run(pausing.resume(self._queue))
 
     @property
     def paused(self) -> bool:
         """Is the queue paused?"""
-        return bool(self._execute(pausing.is_paused(self._queue)))
+        with self._asking() as link:
+            return bool(link.execute(*pausing.is_paused(self._queue)))
 
-    def _execute(self, command: tuple[Arg, ...]) -> Any:
-        with contextlib.closing(Link.to(self._queue, self._address, "ask")) as link:
-            return link.execute(*command)
+    def _asking(self) -> contextlib.closing[Link]:
+        return contextlib.closing(Link.to(self._queue, self._address, "ask"))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until Redis has stored every job submitted so far; False when `timeout` seconds were not enough."""

@@ -133,6 +133,20 @@ RULES = (
         "protocol/test_take.py::test_a_worker_that_waits_gets_at_most_one_of_each_lane_in_order",
     ),
     _rule(
+        "H10",
+        "a pause calls those that wait",
+        f"{SCRIPTS}/pause.lua",
+        ("redis.call('XADD', key.stops, 'MAXLEN', '~', 10000, '*', 'call', 1)\n", ""),
+        "workers/test_rest.py::test_a_pause_and_its_end_are_heard_at_once",
+    ),
+    _rule(
+        "H10",
+        "a storm ends the read that may bring a suspect",
+        "workers/pullet_workers/runner.py",
+        ("if beaten.paused or stormy or", "if beaten.paused or"),
+        "workers/test_rest.py::test_a_storm_ends_the_read_that_may_bring_a_suspect",
+    ),
+    _rule(
         "H11",
         "a lease is ticks, of which there is one in a tick's time",
         f"{SCRIPTS}/beat.lua",
@@ -145,6 +159,13 @@ RULES = (
         f"{SCRIPTS}/beat.lua",
         ("if left >= 0 and left <= tonumber(arg.tick_ms) then", "if left >= 0 then"),
         "protocol/test_ticks.py::test_a_clock_that_is_set_back_does_not_end_the_ticks",
+    ),
+    _rule(
+        "H11",
+        "who made a tick does not rest",
+        "workers/pullet_workers/heart.py",
+        ("self._queue.lease.beat_s if beaten.ticked else self.rest.beat_s", "self.rest.beat_s"),
+        "workers/test_rest.py::test_who_makes_the_ticks_does_not_rest",
     ),
     _rule(
         "H12",

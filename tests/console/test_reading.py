@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.codec import encode_call
 from pullet_broker.link import Link
-from pullet_broker.settings import Queue
+from pullet_broker.settings import Lease, Queue
 from pullet_console.reading.queues import rates
 from pullet_console.reading.reader import Reader
+from pullet_workers.rest import longest
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe, a_job
 from tests.support.workers import Kit, calling, running
@@ -228,3 +230,13 @@ def test_the_server_tells_of_itself(reader: Reader) -> None:
     assert facts.clients
     assert facts.role == "master"
     assert facts.writes_ok is True
+
+
+def test_a_worker_that_rests_is_not_silent_and_one_is_before_it_counts_as_dead(reader: Reader, scribe: Scribe) -> None:
+    lease, worker = Lease(), scribe.worker()
+    rest_looks = math.ceil(longest(lease).beat_s / lease.tick_ms * 1000)
+    states = []
+    for looks in (0, rest_looks, lease.ticks - 1):
+        scribe.link.execute("HSET", scribe.key("missed"), worker.name, f"{looks} 1")
+        states.append(reader.workers(scribe.queue.name)[0].state == "silent")
+    assert states == [False, False, True]

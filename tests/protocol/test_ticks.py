@@ -194,3 +194,21 @@ def test_another_schema_stops_beats_and_ticks(scribe: Scribe) -> None:
     assert scribe.tick().standing is Standing.SCHEMA
     assert Worker(scribe.link, scribe.queue, "w").beat().standing is Standing.SCHEMA
     assert scribe.names() == {"config"}
+
+
+def test_a_beat_tells_how_many_workers_there_are_and_whether_it_made_the_tick(scribe: Scribe) -> None:
+    worker, _ = scribe.worker("one"), scribe.worker("other")
+    first, ticked = worker.beat(), scribe.tick()
+    assert (first.workers, first.ticked) == (2, False)
+    assert (ticked.workers, ticked.ticked) == (2, True)
+    scribe.reap("other")
+    assert worker.beat().workers == 1
+
+
+def test_a_beat_tells_whether_suspects_kill_worker_after_worker(scribe: Scribe) -> None:
+    worker = scribe.worker()
+    assert worker.beat().calm
+    scribe.link.execute("SET", scribe.key("storm"), "1 1 0", "PX", 60_000)
+    assert not worker.beat().calm
+    scribe.calm()
+    assert worker.beat().calm

@@ -11,7 +11,7 @@ from typing import Any
 from pullet_broker.job import Entry, Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP, LANES
 from pullet_broker.link import Link
-from pullet_broker.moves.cancel import Stop, cancel, read_stops
+from pullet_broker.moves.cancel import Heard, Stop, cancel, read_stops
 from pullet_broker.moves.cycle import (
     Cycled,
     Outcome,
@@ -178,7 +178,11 @@ class Scribe:
 
     def stops(self) -> list[Stop]:
         """What workers are told of jobs that were cancelled."""
-        return read_stops([(b"", self.link.execute("XRANGE", self.key("stops"), "-", "+"))])[0]
+        return self.heard().stops
+
+    def heard(self) -> Heard:
+        """All that workers are told."""
+        return read_stops([(b"", self.link.execute("XRANGE", self.key("stops"), "-", "+"))])
 
     def replay(self, job: str) -> Replayed:
         return self.link.run(replay(self.queue, job))

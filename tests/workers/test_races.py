@@ -144,9 +144,7 @@ def test_a_worker_whose_runner_is_gone_stops_beating(queue: Queue, address: Addr
     fast = Queue(name=queue.name, lease=Lease(beat_s=0.01))
     Consumer(link, queue, "w").register()
     runner_lives = True
-    heart = Heart(
-        fast, address, lambda: "w", lambda: "{}", Ear(fast, address, lambda stops: None), lambda: runner_lives
-    )
+    heart = Heart(fast, address, lambda: ("w", "{}"), Ear(fast, address, lambda stops: None), lambda: runner_lives)
 
     def beats() -> int:
         return int(link.execute("HGET", queue.keys.fixed("beats"), "w"))

@@ -178,14 +178,14 @@ class ConcurrentLoop:
     def _wait_for_work(self, calm: bool) -> None:
         if not self._hand.runs:
             self._report.state = "idle"
-        due = self._gather.deadline
-        block_ms = None if due is None else max(1, math.ceil(1000 * (due - time.monotonic())))
+        now, due = time.monotonic(), self._gather.deadline
+        block_ms = self._health.left_ms(now) if due is None else max(1, math.ceil(1000 * (due - now)))
         with self._committer.standing_in():
             found = self._consumer.wait(block_ms, most=self._want(), calm=calm)
             was_freed = self._hand.is_empty and not self._consumer.waits_empty_handed
             if not found and was_freed and not self._stopping.is_set():
                 self._report.state = "idle"
-                self._consumer.wait(most=self._want(), calm=calm)
+                self._consumer.wait(self._health.left_ms(time.monotonic()), most=self._want(), calm=calm)
 
     def _wait_for_room(self, until: float) -> None:
         """A plain job waits behind another; after a while it is given back, so that an idle worker has it."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pullet_broker.address import Address
-from pullet_broker.errors import ServerError, ServerUnavailable
+from pullet_broker.errors import ServerError, ServerRefused, ServerUnavailable
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import (
@@ -31,16 +31,19 @@ from pullet_broker.settings import Queue
 from pullet_workers.commit import commit
 from pullet_workers.hand import Hand
 from pullet_workers.report import Record, Report
+from pullet_workers.rest import rest_among
 
 log = logging.getLogger("pullet.worker")
 
 BLOCK_MS = 5000
-"""How long an idle worker waits in one read, unless it is to compare before that. Its beat hears of a pause, and ends
+"""How long an idle worker waits in one read, unless it is to compare before that. Its heart hears of a pause, and ends
 the read."""
 STORM_MS = 2000
 """The same while suspects are not waited for, so that it asks for them at times."""
 COMPARE_S = 5.0
-"""How often a worker compares what is pending for it with what it holds."""
+"""How often a worker compares what is pending for it with what it holds.
+
+One that rests does both more seldom: see `rest.py`."""
 
 
 class Consumer:
@@ -63,11 +66,16 @@ class Consumer:
         """It is in a blocking read, or about to be."""
         self.waits_empty_handed = True
         """That read was begun with nothing in hand, so that it may bring a suspect."""
+        self.waits_for_suspects = False
+        """It may bring one."""
         self.compare_at = 0.0
         """When to compare next, on the monotonic clock."""
+        self.rest = rest_among(1, queue.lease)
+        """What its heart has heard."""
         self.link = Link.to(queue, address, "take")
         self._queue, self._hand, self._record, self._report = queue, hand, record, report
         self._pass_time = pass_time
+        self._compared_at = float("-inf")
         self._settled = 0  # the connection whose id is known, and on which the scripts were brought that others call
 
     @property
@@ -91,7 +99,7 @@ class Consumer:
 
     def compare_soon(self) -> None:
         """A reply got lost: look what the server thinks we hold before anything else."""
-        self.compare_at = 0.0
+        self._compared_at, self.compare_at = float("-inf"), 0.0
 
     def compare(self) -> None:
         """Adopt what is pending for us and not held, drop what is held and not pending. See `reconcile.lua`.
@@ -111,7 +119,8 @@ class Consumer:
         if suspects and self._hand.is_empty:
             self._hand.take([suspects.pop()])
         self.give_back(suspects)
-        self.compare_at = time.monotonic() + COMPARE_S
+        self._compared_at = time.monotonic()
+        self.compare_at = self._compared_at + COMPARE_S
 
     def heed(self, standing: Standing) -> bool:
         """Act on how the queue sees this worker; True when it may take."""
@@ -138,12 +147,16 @@ class Consumer:
         A suspect is only waited for while nothing is in hand, and nothing is taken beside it. Not `calm`: suspects
         kill worker after worker just now, and are not waited for at all.
         """
-        self.waits_empty_handed, self.waits = self._hand.is_empty, True
-        suspects = calm and self._hand.is_empty
+        self.waits_empty_handed = idle = self._hand.is_empty
+        self.waits_for_suspects, self.waits = calm and idle, True
+        if idle:
+            self.compare_at = self._compared_at + self.rest.times * COMPARE_S
+        most_ms = round(self.rest.times * BLOCK_MS) if idle and calm else BLOCK_MS if calm else STORM_MS
+        left_ms = math.ceil(1000 * max(0.0, self.compare_at - time.monotonic()))
+        block = max(1, min(block_ms or most_ms, most_ms, left_ms))
         try:
-            most_ms = math.ceil(1000 * (self.compare_at - time.monotonic()))
-            block = max(1, min(block_ms or BLOCK_MS, BLOCK_MS if calm else STORM_MS, most_ms))
-            raw = self.link.execute(*wait_for_work(self._queue, self.label, block, suspects=suspects))
+            command = wait_for_work(self._queue, self.label, block, suspects=self.waits_for_suspects)
+            raw = self.link.wait(block / 1000, *command)
         except ServerUnavailable:
             raise
         except ServerError as error:
@@ -153,6 +166,7 @@ class Consumer:
             return []
         finally:
             self.waits = False
+            self.compare_at = min(self.compare_at, time.monotonic() + COMPARE_S)  # what comes now may keep it busy
         found = read_waited(self._queue, raw)
         kept = found[:1] if found and found[0].lane == SUSPECT else [one for one in found if one.lane != SUSPECT][:most]
         kept = [entry for entry in kept if not needs_claim(entry) or self._claim(entry)]
@@ -161,12 +175,14 @@ class Consumer:
         return kept
 
     def end_wait(self) -> None:
-        """From another thread: end its blocking read, where that is allowed; it ends by itself in a while."""
+        """From another thread: end its blocking read. What the server gave it meanwhile is found by comparing."""
         if not (self.connection_id and self.waits):
             return
         link = Link.to(self._queue, self.link.address, "wake")
         try:
             link.execute("CLIENT", "UNBLOCK", self.connection_id)
+        except ServerRefused:
+            self.link.interrupt()  # this account may not, so the connection ends
         except ServerError as error:
             log.debug("cannot wake the blocking read", extra={"error": str(error)})
         finally:

@@ -42,7 +42,7 @@ class Controller:
         self._spec, self._cluster, self._on_over, self._recovered = spec, cluster, on_over, recovered
         self._registry = Registry(spec.queue, spec.address)
         self._fleet = Fleet(spec, cluster, self._registry, self._notify)
-        self._vitals = Vitals(spec.worker)
+        self._vitals = Vitals(spec.worker, spec.queue.lease)
         self._owners = {spec.owner} if spec.owner else set()
         self._set_scale(spec.scale)
         self._wanted, self._drain_s = 0, spec.worker.drain_timeout

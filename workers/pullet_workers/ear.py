@@ -12,8 +12,8 @@ from pullet_broker.moves.cancel import STOPS_LIVE_S, Stop, read_stops, wait_for_
 from pullet_broker.settings import Queue
 
 LISTEN_S = 5.0
-"""How long the server keeps a read that brings nothing. To begin and end one with each beat was a third of all commands
-of an idle worker."""
+"""How long the server keeps a read that brings nothing; see `rest.py` for longer ones. To begin and end one with each
+beat was a third of all commands of an idle worker."""
 LATE_S = 10.0
 """How much later an answer may come, until the connection counts as broken."""
 
@@ -21,29 +21,41 @@ LATE_S = 10.0
 class Ear:
     """Used by one thread, which does something else between two calls; only `interrupt` is for others."""
 
-    def __init__(self, queue: Queue, address: Address, on_stops: Callable[[Sequence[Stop]], None]) -> None:
-        self._queue, self._on_stops = queue, on_stops
+    def __init__(
+        self,
+        queue: Queue,
+        address: Address,
+        on_stops: Callable[[Sequence[Stop]], None],
+        on_call: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_call`: somebody asks all workers to look at the queue."""
+        self._queue, self._on_stops, self._on_call = queue, on_stops, on_call
         self._link = Link.to(queue, address, "stops")
         self._heard, self._heard_at = "0-0", float("-inf")
-        self._asked_at: float | None = None  # a read is under way since then
+        self._answer_by: float | None = None  # a read is under way
 
-    def listen(self, seconds: float) -> bool:
-        """Until something is heard, at most so long; passes it on. Was there anything?"""
+    def listen(self, seconds: float, times: float = 1.0) -> bool:
+        """Until something is heard, at most so long; passes it on. Was there anything?
+
+        A read that it begins lasts so many `times` longer than `LISTEN_S`, over several calls.
+        """
         try:
-            if self._asked_at is None or not self._link.is_open:
-                self._ask()
+            if self._answer_by is None or not self._link.is_open:
+                self._ask(times * LISTEN_S)
             if not self._link.poll(seconds):
                 self._check_patience()
                 return False
-            stops, last = read_stops(self._link.receive())
+            heard = read_stops(self._link.receive())
         except ServerError:
-            self._asked_at, self._heard = None, "0-0"
+            self._answer_by, self._heard = None, "0-0"
             raise
-        self._asked_at = None
-        if last is None:
+        self._answer_by = None
+        if heard.last is None:
             return False
-        self._heard, self._heard_at = last, time.monotonic()
-        self._on_stops(stops)
+        self._heard, self._heard_at = heard.last, time.monotonic()
+        self._on_stops(heard.stops)
+        if heard.is_call:
+            self._on_call()
         return True
 
     def look_again(self) -> None:
@@ -57,16 +69,17 @@ class Ear:
     def close(self) -> None:
         self._link.close()
 
-    def _ask(self) -> None:
+    def _ask(self, seconds: float) -> None:
         if time.monotonic() > self._heard_at + STOPS_LIVE_S:
             self._heard = "0-0"  # what was there has ended, and new ids may be lower where a clock was set back
-        self._link.send(wait_for_stops(self._queue, self._heard, int(1000 * LISTEN_S)))
-        self._asked_at = time.monotonic()
+        self._link.send(wait_for_stops(self._queue, self._heard, int(1000 * seconds)))
+        self._answer_by = time.monotonic() + seconds + LATE_S
 
     def _check_patience(self) -> None:
-        if self._asked_at is not None and time.monotonic() > self._asked_at + LISTEN_S + LATE_S:
+        if self._answer_by is not None and time.monotonic() > self._answer_by:
             self._link.close()
             raise ServerUnavailable(
-                f"no answer from {self._link.address} for {LISTEN_S + LATE_S:.0f} s; is the server running there?",
+                f"a read that {self._link.address} was to end has no answer {LATE_S:.0f} s after that; "
+                "is the server running there?",
                 server=str(self._link.address),
             )

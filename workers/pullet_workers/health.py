@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 HEALTH_S = 10.0
@@ -24,6 +25,10 @@ class Health:
         if due:
             self.next_at = now + HEALTH_S
         return due
+
+    def left_ms(self, now: float) -> int | None:
+        """Until the next question; None when there will be none."""
+        return None if math.isinf(self.next_at) else max(1, math.ceil(1000 * (self.next_at - now)))
 
 
 def judge(answer: Any) -> None:

@@ -1,4 +1,8 @@
-"""The thread that beats: shows about once a second that the worker lives, and does a tick's work in its turn."""
+"""The thread that beats: shows about once a second that the worker lives, and does a tick's work in its turn.
+
+It looks at the worker that often, and leaves beats out while that one has nothing in hand and nothing to tell, as long
+as `rest.py` allows. Who made a tick does not rest: so ticks go on, however few of a large fleet are left.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import REAPED, Beaten, beat, forget, promote, reap, spill
 from pullet_broker.settings import Queue
 from pullet_workers.ear import Ear
+from pullet_workers.rest import rest_among
 
 log = logging.getLogger("pullet.worker")
 
@@ -25,24 +30,28 @@ NUDGE_S = 0.05
 class Heart:
     """Beats under whatever name the worker has now, as long as `alive` says that its runner works.
 
-    `heed` hears what the queue answered. Between two beats it listens with the `ear`.
+    `who` tells that name, None before it has one, and what the worker says of itself; `is_idle`, whether it has nothing
+    in hand. `heed` hears what the queue answered. Between two beats it listens with the `ear`.
     """
 
     def __init__(
         self,
         queue: Queue,
         address: Address,
-        consumer: Callable[[], str | None],
-        record: Callable[[], str],
+        who: Callable[[], tuple[str | None, str]],
         ear: Ear,
         alive: Callable[[], bool] = lambda: True,
+        is_idle: Callable[[], bool] = lambda: False,
         heed: Callable[[Beaten], None] = lambda beaten: None,
     ) -> None:
-        self._queue, self._consumer, self._record, self._alive = queue, consumer, record, alive
-        self._heed, self._ear = heed, ear
+        self.rest = rest_among(1, queue.lease)
+        """What the last beat allows."""
+        self._queue, self._who, self._alive = queue, who, alive
+        self._is_idle, self._heed, self._ear = is_idle, heed, ear
         self._link = Link.to(queue, address, "beat")
         self._number = 0
-        self._told: tuple[str, str] | None = None
+        self._told: tuple[str | None, str] | None = None
+        self._rests_until = 0.0
         self._stop = threading.Event()
         self._beaten = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="pullet-heart", daemon=True)
@@ -59,26 +68,37 @@ class Heart:
         self._ear.close()
         self._link.close()
 
-    def wait_for_beat(self, timeout_s: float) -> None:
-        """Wait until the next beat: how a paused worker passes the time."""
+    def wait_for_beat(self) -> None:
+        """Wait until the next beat, or until somebody calls: how a paused worker passes the time."""
         with self._beaten:
-            self._beaten.wait(timeout_s)
+            self._beaten.wait(self.rest.beat_s + self._queue.lease.beat_s)
+
+    def call(self) -> None:
+        """From another thread: whoever waits for a beat is to look at the queue now."""
+        with self._beaten:
+            self._beaten.notify_all()
 
     def _run(self) -> None:
         while self._alive() and self._pass_time():
+            if self._rests():
+                continue
             try:
                 self.beat_once()
             except ServerError as error:
                 log.info("a beat was missed", extra={"queue": self._queue.name, "error": str(error)})
-            with self._beaten:
-                self._beaten.notify_all()
+            self.call()
+
+    def _rests(self) -> bool:
+        """Nothing is due: no beat, no job in hand, no news."""
+        return time.monotonic() < self._rests_until and self._is_idle() and self._who() == self._told
 
     def _pass_time(self) -> bool:
-        """Until the next beat, with an ear open for jobs that are to stop. False when there will be no more beats."""
-        deadline = time.monotonic() + self._queue.lease.beat_s
+        """Until the next look, with an ear open for jobs that are to stop. False when there will be no more beats."""
+        now, beat_s = time.monotonic(), self._queue.lease.beat_s
+        deadline = now + (min(beat_s, self._rests_until - now) if self._rests_until > now else beat_s)
         while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
             try:
-                if self._ear.listen(left):
+                if self._ear.listen(left, self.rest.times if self._is_idle() else 1.0):
                     self._stop.wait(min(left, PAUSE_S))
             except ServerError as error:
                 log.info("cannot hear what is to stop", extra={"queue": self._queue.name, "error": str(error)})
@@ -88,15 +108,16 @@ class Heart:
 
     def beat_once(self) -> None:
         """One beat, and the tick's work where this beat made the tick."""
-        consumer, record = self._consumer(), self._record()
+        consumer, record = who = self._who()
         if consumer is None:
             return
         self._number += 1
-        news = record if self._told != (consumer, record) else ""
-        beaten = self._link.run(beat(self._queue, consumer, self._number, news))
+        beaten = self._link.run(beat(self._queue, consumer, self._number, record if self._told != who else ""))
+        self.rest = rest_among(beaten.workers, self._queue.lease)
         self._heed(beaten)
         if beaten.standing is Standing.OK:
-            self._told = (consumer, record)
+            self._told = who
+            self._rests_until = time.monotonic() + (self._queue.lease.beat_s if beaten.ticked else self.rest.beat_s)
             tend(self._link, self._queue, consumer, beaten)
 
 

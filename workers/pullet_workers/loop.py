@@ -106,7 +106,7 @@ class Loop:
         self._all_taken = len(cycled.entries) < want
         if self._consumer.heed(cycled.standing) and not (cycled.entries or cycled.dropped):
             self._report.state = "idle"
-            self._all_taken = not self._consumer.wait(calm=cycled.calm)
+            self._all_taken = not self._consumer.wait(self._health.left_ms(time.monotonic()), calm=cycled.calm)
 
     def _work(self) -> None:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""

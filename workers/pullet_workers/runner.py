@@ -100,10 +100,10 @@ class Runner:
         self._heart = Heart(
             queue,
             address,
-            lambda: self.consumer,
-            lambda: record.text(self.report),
-            Ear(queue, address, self._watchdog.heed),
+            lambda: (self.consumer, record.text(self.report)),
+            Ear(queue, address, self._watchdog.heed, self._heed_call),
             lambda: self._thread.is_alive(),
+            lambda: not self.holds,
             self._heed_beat,
         )
         self._backoff = Backoff(most_s=min(1.0, queue.lease.seconds / 3))
@@ -261,13 +261,20 @@ class Runner:
         self._watchdog.later(self._drain_s, self._abandon)
 
     def _pass_time(self) -> None:
-        self._heart.wait_for_beat(self._queue.lease.beat_s * 2)
+        self._heart.wait_for_beat()
 
     def _heed_beat(self, beaten: Beaten) -> None:
         """An idle worker must hear of a pause, or that it counts as dead, before a job finds it."""
         self.report.witness.heed(beaten.watched_us)
-        if beaten.paused or beaten.standing is not Standing.OK:
+        self._consumer.rest = self._heart.rest
+        stormy = self._consumer.waits_for_suspects and not beaten.calm
+        if beaten.paused or stormy or beaten.standing is not Standing.OK:
             self._consumer.end_wait()
+
+    def _heed_call(self) -> None:
+        """The queue was paused, or goes on: whatever the worker waits in ends, and it finds out."""
+        self._heart.call()
+        self._consumer.end_wait()
 
     def _wake(self) -> None:
         if self._work is not None:

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pullet_broker.moves.survey import Survey
+from pullet_broker.settings import Lease
 from pullet_workers.member import Member
 from pullet_workers.pulse import Pulse
+from pullet_workers.rest import longest
 from pullet_workers.scaling import Load
 from pullet_workers.spec import WorkerOptions
 
 IDLE_HANG_S = 60.0
-"""A worker without a job that shows no life for this long is replaced, unless `hang_timeout` is less."""
+"""A worker without a job that shows no life for this long is replaced, unless `hang_timeout` is less; in that, how long
+such a worker may rest does not count."""
 MOST = 1e15
 """No count, time or size of a worker comes near."""
 WEIGHT = 0.3
@@ -22,8 +25,9 @@ WEIGHT = 0.3
 class Vitals:
     """Notes on the members what their records say, and names those that live."""
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions, lease: Lease) -> None:
         self._options = options
+        self._rest_s = longest(lease).beat_s
         self._pulse = Pulse()
         self._worked: dict[str, tuple[float, int]] = {}
         self._run_s: float | None = None
@@ -67,7 +71,7 @@ class Vitals:
 
     def _patience_s(self, member: Member) -> float:
         limit = self._options.hang_timeout or float("inf")
-        return limit if member.jobs else min(limit, IDLE_HANG_S)
+        return limit if member.jobs else min(limit + self._rest_s, IDLE_HANG_S)
 
     def _worn_out(self, record: Mapping[str, Any]) -> str | None:
         jobs, rss = self._options.max_jobs_per_worker, self._options.max_rss

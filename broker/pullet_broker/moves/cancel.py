@@ -45,9 +45,20 @@ def wait_for_stops(queue: Queue, after: str, block_ms: int) -> tuple[Arg, ...]:
     return ("XREAD", "COUNT", STOPS, "BLOCK", block_ms, "STREAMS", queue.keys.fixed("stops"), after)
 
 
-def read_stops(raw: Any) -> tuple[list[Stop], str | None]:
-    """The requests, and the id of the last one."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one read brought."""
+
+    stops: list[Stop]
+    is_call: bool
+    """Somebody wants all workers to look at the queue, wherever they wait: see `pausing`."""
+    last: str | None
+    """The id of the last entry; None where there was nothing."""
+
+
+def read_stops(raw: Any) -> Heard:
+    """Anybody may have written the entries."""
     rows = raw[0][1] if raw else []
     found = [dict(zip(flat[::2], flat[1::2], strict=False)) for _, flat in rows]
-    stops = [Stop(one.get(b"job", b"").decode(errors="replace"), one.get(b"force") == b"1") for one in found]
-    return stops, rows[-1][0].decode() if rows else None
+    stops = [Stop(one[b"job"].decode(errors="replace"), one.get(b"force") == b"1") for one in found if b"job" in one]
+    return Heard(stops, len(stops) < len(found), rows[-1][0].decode() if rows else None)

@@ -27,6 +27,12 @@ class Beaten:
     watched_us: int = 0
     """The server's time in microseconds while somebody wants to hear how jobs end, else 0."""
     paused: bool = False
+    calm: bool = True
+    """Suspects do not kill worker after worker just now: see `Cycled`."""
+    workers: int = 0
+    """Registered now, the dead that nobody has reaped yet among them."""
+    ticked: bool = False
+    """This beat made the tick."""
 
 
 def beat(
@@ -50,9 +56,19 @@ def beat(
 
 
 def _read_beaten(raw: Any) -> Beaten:
-    standing, dead, due, spill, watched_us, paused = raw
+    standing, dead, due, spill, watched_us, paused, calm, workers, ticked = raw
     silent, places = [name.decode() for name in dead], [name.decode() for name in spill]
-    return Beaten(Standing(standing), silent, bool(due), places, watched_us, bool(paused))
+    return Beaten(
+        Standing(standing),
+        silent,
+        bool(due),
+        places,
+        watched_us,
+        paused=bool(paused),
+        calm=bool(calm),
+        workers=workers,
+        ticked=bool(ticked),
+    )
 
 
 @dataclass(frozen=True, slots=True)

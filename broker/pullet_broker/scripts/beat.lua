@@ -1,11 +1,14 @@
 -- beat: a worker shows that it lives; about once a second one caller also makes a tick for all.
--- KEYS     config workers beats missed tick cancelled delayed places LANES
+-- KEYS     config workers beats missed tick storm cancelled delayed places LANES
 -- ARGV     schema consumer number record tick_ms lease spill_ms ...
 --          then consumers that the caller vouches for
 --          number: the caller's own counter, 0 to register, '' for a watcher (it makes ticks and takes nothing);
 --          record: who the worker is, when that is new, else ''; lease: ticks without a new beat until death
--- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1, places to spill, watched_us, paused: 0 or 1}
+-- RETURNS  {status, dead consumers, delayed jobs are due: 0 or 1, places to spill, watched_us, paused: 0 or 1, calm: 0 or 1,
+--          workers, ticked: 0 or 1}
 --          OK | STRANGER | SCHEMA; watched_us: 0, or Redis time while somebody watches: see events.lua
+--          calm: 0 in a storm, see storm.lua; workers: how many are registered, the dead that nobody
+--          has reaped yet among them; ticked: this one made the tick. Who rests between beats needs both: see rest.py
 --          to spill: nobody works there any more, or a job has waited there for spill_ms (which a pause does not count)
 -- USES     schema groups entry place
 -- OOM      allow
@@ -14,10 +17,10 @@ local lease, spill_ms = positive(arg.lease), whole(arg.spill_ms)
 if not (lease and spill_ms and positive(arg.tick_ms)) then
   return redis.error_reply('PULLET beat: the arguments do not have the expected form')
 end
--- There is a beat for each worker and second, and a tick in about one of them: what comes before it is four commands.
+-- There is a beat for each worker and second, and a tick in about one of them: what comes before it is six commands.
 local config = redis.call('HMGET', key.config, 'schema', 'watched', 'paused')
-if not is_our_schema(config[1]) then return {'SCHEMA', {}, 0, {}, 0, 0} end
-local watched_us, paused = 0, config[3] and 1 or 0
+if not is_our_schema(config[1]) then return {'SCHEMA', {}, 0, {}, 0, 0, 1, 0, 0} end
+local watched_us, paused, calm = 0, config[3] and 1 or 0, redis.call('GET', key.storm) and 0 or 1
 if config[2] and (whole(config[2]) or 0) > now() then
   local time = redis.call('TIME')
   watched_us = time[1] * 1000000 + time[2]
@@ -39,15 +42,17 @@ end
 if arg.number ~= '' then
   -- A consumer that was reaped never comes back under its old name, however late it beats.
   local known = redis.call('HEXISTS', key.workers, arg.consumer) == 1
-  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0, {}, 0, 0} end
+  if not known and arg.number ~= '0' then return {'STRANGER', {}, 0, {}, 0, 0, 1, 0, 0} end
   if arg.number == '0' and key.lane[6] then settle_at(key.lane[6]) elseif arg.number == '0' then make_groups() end
   if arg.record ~= '' then redis.call('HSET', key.workers, arg.consumer, arg.record) end
   redis.call('HSET', key.beats, arg.consumer, arg.number)
 end
 for i = rest, #ARGV do redis.call('HDEL', key.missed, ARGV[i]) end
 -- One that lasts longer than it can is from before the clock was set back: it would keep all from ticking until then.
-local left = redis.call('PTTL', key.tick)
-if left >= 0 and left <= tonumber(arg.tick_ms) then return {'OK', {}, 0, {}, watched_us, paused} end
+local workers, left = redis.call('HLEN', key.workers), redis.call('PTTL', key.tick)
+if left >= 0 and left <= tonumber(arg.tick_ms) then
+  return {'OK', {}, 0, {}, watched_us, paused, calm, workers, 0}
+end
 redis.call('SET', key.tick, arg.consumer, 'PX', arg.tick_ms)
 
 local function hash(name)
@@ -65,7 +70,6 @@ for _, lane in ipairs(all_lanes()) do
   end
 end
 -- A read that arrives after its consumer was forgotten makes it anew, and may bring it nothing.
-local workers = redis.call('HLEN', key.workers)
 for _, lane in ipairs(all_lanes()) do
   if count_consumers(lane) > workers then
     for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', lane, 'workers')) do
@@ -99,4 +103,4 @@ for _, place in ipairs(places()) do
   local lane = at_key(place)
   if not is_inhabited(lane) or paused == 0 and #waiting(lane, latest, 1) > 0 then spill[#spill + 1] = place end
 end
-return {'OK', dead, due, spill, watched_us, paused}
+return {'OK', dead, due, spill, watched_us, paused, calm, workers, 1}

@@ -216,8 +216,9 @@ def list_workers(look: Look) -> list[WorkerView]:
     return sorted(found, key=lambda worker: (worker.name, worker.consumer))
 
 
-SILENT = 3
-"""A worker that has missed more looks than this is shown as silent: one or two mean nothing on a busy machine."""
+SILENT = 6
+"""A worker that has missed more looks than this is shown as silent. In a large fleet an idle one rests for half a
+lease: five looks, and one more means nothing on a busy machine."""
 
 
 def _worker(consumer: str, record: Mapping[str, Any], in_hand: int, missed: str) -> WorkerView:

@@ -28,8 +28,8 @@ class Actions:
         self._known: dict[str, Callable[[Reader, Queue, Mapping[str, Any]], dict[str, Any]]] = {
             "retry": self._retry,
             "purge": self._purge,
-            "pause": lambda reader, queue, _: _done(reader.ask(*pause(queue))),
-            "resume": lambda reader, queue, _: _done(reader.ask(*resume(queue))),
+            "pause": lambda reader, queue, _: _done(reader.run(pause(queue))),
+            "resume": lambda reader, queue, _: _done(reader.run(resume(queue))),
             "cancel": lambda reader, queue, given: {"answer": reader.run(cancel(queue, _text(given, "job")))},
         }
 
