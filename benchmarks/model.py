@@ -1,10 +1,10 @@
 """The cost model of docs/scale.md: what a server spends on jobs and workers, and whether that adds up.
 
-    python -m benchmarks.model        two minutes
+    python -m benchmarks.model        four minutes
 
 Costs are measured one by one: tiny jobs in full batches, longer jobs one by one on a server that is busy and on one
-that mostly sleeps, idle workers. Then more workers with other jobs run, and what the server spent on them is compared
-with the sum of the parts.
+that mostly sleeps, workers that run one long job, workers that wait. Then more workers with other jobs run, and what
+the server spent on them is compared with the sum of the parts.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from benchmarks.server import Server
 from benchmarks.threads import Echo, workers
 from benchmarks.turn import PAYLOAD
 from pullet_broker.inspection import parse_info
+from pullet_broker.settings import Lease
+from pullet_workers.rest import rest_among
 
 QUEUE = "model"
-TINY_JOBS, IDLE_S = 20_000, 10.0
+TINY_JOBS, SETTLE_S, IDLE_S = 20_000, 10.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,27 @@ class Meter:
 
 
 def idle(server: Server, count: int) -> Spent:
-    """Workers that wait."""
+    """Workers that wait: for two of their reads."""
     server.clear()
     with workers(server.url, QUEUE, count):
+        time.sleep(SETTLE_S)
+        meter = Meter(server)
+        time.sleep(IDLE_S * rest_among(count, Lease()).times)
+        return meter.spent()
+
+
+def held(server: Server, count: int) -> Spent:
+    """Workers that all run one job."""
+    server.clear()
+    with workers(server.url, QUEUE, count), pullet.connect(Echo, server.url, queue=QUEUE) as client:
+        futures = [client.submit(Echo.nap, 2 * SETTLE_S + IDLE_S) for _ in range(count)]
+        time.sleep(SETTLE_S)
         meter = Meter(server)
         time.sleep(IDLE_S)
-        return meter.spent()
+        spent = meter.spent()
+        if any(future.done() for future in futures):
+            raise RuntimeError("not all workers were busy all the time")
+        return spent
 
 
 def tiny(server: Server) -> Spent:
@@ -84,9 +101,9 @@ def naps(server: Server, count: int, nap_s: float, jobs: int) -> Spent:
 
 def main() -> None:
     with Server() as server:
-        waiting, small = idle(server, 64), tiny(server)
+        waiting, working, small = idle(server, 64), held(server, 64), tiny(server)
         busy, long = naps(server, 32, 0.01, 10_000), naps(server, 8, 0.05, 1500)
-        worker = waiting.cpu_s / waiting.seconds / 64
+        worker, rests = (one.cpu_s / one.seconds / 64 for one in (working, waiting))
         each = (long.cpu_s - 8 * worker * long.seconds) / 1500
         found = naps(server, 32, 0.1, 4000)
     print(f"{server_line(small, TINY_JOBS)}  a tiny job in full batches")
@@ -95,7 +112,8 @@ def main() -> None:
     )
     print(f"{server_line(long, 1500)}  a job of 50 ms, {1500 / long.seconds:,.0f} a second, with beats")
     print(f"{each * 1e6:>6.0f} us{'':>34}  the same without them")
-    print(f"{worker * 1e6:>6.0f} us a second{'':>25}  an idle worker")
+    print(f"{worker * 1e6:>6.0f} us a second{'':>25}  a worker that runs a long job, of 64")
+    print(f"{rests * 1e6:>6.0f} us a second{'':>25}  one that waits, of 64")
     expected = 32 * worker * found.seconds + 4000 * each
     print(f"\n32 workers, 4,000 jobs of 100 ms: {found.cpu_s:.2f} s of CPU, {expected:.2f} s by the model", end="")
     print(f" ({found.cpu_s / expected:.2f} times); {4000 / found.seconds:,.0f} jobs/s")

@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from benchmarks.engine import echo
 from benchmarks.system import ROOT
 
+A_NODE = 8
+"""So many workers share a place, as actors on one node do: a tick looks at each place."""
+
 
 class Echo:
     def echo(self, value: str) -> str:
@@ -32,7 +35,7 @@ def main() -> None:
     url, name, count = sys.argv[1:]
     ready = [threading.Event() for _ in range(int(count))]
     runners = [
-        Runner(Queue(name=name), Address(url), Echo, name=f"thread-{n}", on_ready=one.set)
+        Runner(Queue(name=name), Address(url), Echo, name=f"thread-{n}", place=f"node-{n // A_NODE}", on_ready=one.set)
         for n, one in enumerate(ready)
     ]
     for runner in runners:
