@@ -12,7 +12,7 @@ from pullet_broker.address import Address
 from pullet_broker.errors import ServerRefused
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
-from tests.support.leaks import wait_until
+from tests.support.pair import pair
 from tests.support.servers import Shards, shards
 from tests.support.workers import Kit, calling, running
 
@@ -41,23 +41,13 @@ def test_each_queue_is_served_by_the_node_that_has_its_slot(cluster: Shards) -> 
 
 def test_a_queue_moves_to_another_node_in_mid_work(cluster: Shards) -> None:
     source, target = cluster.nodes[1], cluster.nodes[2]
-    queue, kit, other = Queue(name=cluster.queue_on(source, "moving")), Kit(), Kit()
-    with (
-        running(queue, cluster.address, kit),
-        running(queue, cluster.address, other),
-        calling(queue, cluster.address) as client,
-    ):
-        held = client.submit(Kit.hold, "held")
-        assert wait_until(lambda: kit.started.is_set() or other.started.is_set())
-        futures = [client.submit(Kit.echo, n) for n in range(300)]
+    queue = Queue(name=cluster.queue_on(source, "moving"))
+    with pair(queue, cluster.address) as work:
+        futures = [work.client.submit(Kit.echo, n) for n in range(300)]
         cluster.migrate(cluster.slot_of(queue.name), source, target)
-        futures += [client.submit(Kit.echo, n) for n in range(300, 600)]
+        futures += [work.client.submit(Kit.echo, n) for n in range(300, 600)]
         assert [future.result(30) for future in futures] == list(range(600))
-        kit.go.set()
-        other.go.set()
-        assert held.result(10) == "held"
-        ran = Counter([*kit.calls, *other.calls])
-        assert ran == Counter([*range(600), "held"]), "a move loses nothing, so nothing runs again"
+        assert work.end() == Counter([*range(600), "held"]), "a move loses nothing, so nothing runs again"
         assert target.ask("EXISTS", queue.keys.fixed("workers")) == 1
 
 
@@ -92,24 +82,15 @@ def test_a_node_that_was_named_alone_says_that_it_is_one_of_a_cluster(cluster: S
 def test_the_replica_of_a_node_that_dies_takes_over_in_mid_work(cluster: Shards) -> None:
     """The last test: it leaves the cluster with two of its masters."""
     node = cluster.nodes[0]
-    queue, kit, other = Queue(name=cluster.queue_on(node, "dying")), Kit(), Kit()
-    with (
-        running(queue, cluster.address, kit),
-        running(queue, cluster.address, other),
-        calling(queue, cluster.address) as client,
-    ):
-        held = client.submit(Kit.hold, "held")
-        assert wait_until(lambda: kit.started.is_set() or other.started.is_set())
-        futures = [client.submit(Kit.echo, n) for n in range(200)]
-        assert client.flush(10)
+    queue = Queue(name=cluster.queue_on(node, "dying"))
+    with pair(queue, cluster.address) as work:
+        futures = [work.client.submit(Kit.echo, n) for n in range(200)]
+        assert work.client.flush(10)
         node.kill()
         start = time.monotonic()
-        futures += [client.submit(Kit.echo, n) for n in range(200, 400)]
+        futures += [work.client.submit(Kit.echo, n) for n in range(200, 400)]
         assert [future.result(40) for future in futures] == list(range(400))
-        kit.go.set()
-        other.go.set()
-        assert held.result(10) == "held"
+        ran = work.end()
         print(f"the replica served after {time.monotonic() - start:.1f} s")
-    ran = Counter([*kit.calls, *other.calls])
     assert set(ran) == {*range(400), "held"}
     assert sum(ran.values()) - 401 <= 100, "only what the replica had not heard of may run again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +12,9 @@ from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
+from tests.support.pair import pair
 from tests.support.servers import Guarded, guarded
-from tests.support.workers import Kit, calling, running
+from tests.support.workers import Kit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -27,15 +27,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 @pytest.mark.parametrize("how", ["the master is killed", "the master is demoted"])
 def test_work_goes_on_at_the_next_master(watched: Guarded, how: str) -> None:
-    queue, first, second = Queue(name=how.replace(" ", "-")), Kit(), Kit()
     old = watched.master()
-    with (
-        running(queue, watched.address, first),
-        running(queue, watched.address, second),
-        calling(queue, watched.address) as client,
-    ):
-        held = client.submit(Kit.hold, "held")
-        assert wait_until(lambda: first.started.is_set() or second.started.is_set())
+    with pair(Queue(name=how.replace(" ", "-")), watched.address) as work:
+        client = work.client
         before = [client.submit(Kit.echo, n) for n in range(200)]
         assert client.flush(10)
         if how == "the master is killed":
@@ -45,11 +39,8 @@ def test_work_goes_on_at_the_next_master(watched: Guarded, how: str) -> None:
         during = [client.submit(Kit.echo, n) for n in range(200, 400)]
         assert wait_until(lambda: watched.master() is not old, 30)
         after = [client.submit(Kit.echo, n) for n in range(400, 600)]
-        first.go.set()
-        second.go.set()
-        assert held.result(30) == "held"
         assert [future.result(30) for future in before + during + after] == list(range(600))
-    ran = Counter([*first.calls, *second.calls])
+        ran = work.end()
     assert set(ran) == {*range(600), "held"}
     again = sum(ran.values()) - 601
     assert again <= 100, "only what the replica had not heard of may run again"

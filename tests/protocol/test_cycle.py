@@ -72,11 +72,7 @@ def test_large_arguments_go_with_the_job(scribe: Scribe) -> None:
 
 
 def test_a_late_finish_does_not_count(scribe: Scribe) -> None:
-    caller, late, heir = scribe.caller(), scribe.worker("late"), scribe.worker("heir")
-    job = caller.one()
-    old = late.take_one()
-    scribe.reap("late", blame=False)
-    new = heir.take_one()
+    caller, job, (late, old), (heir, new) = scribe.succession()
     before = scribe.dump()
     assert late.cycle(outcome(old, b"old")).fenced == [0]
     assert scribe.dump() == before

@@ -173,11 +173,7 @@ def test_a_reply_without_a_ttl_of_its_own_has_the_queues(scribe: Scribe) -> None
 
 
 def test_a_late_worker_overwrites_nothing_and_leaves_no_draft(scribe: Scribe) -> None:
-    caller, late, heir = scribe.caller(), scribe.worker("late"), scribe.worker("heir")
-    job = caller.one()
-    old = late.take_one()
-    scribe.reap("late", blame=False)
-    new = heir.take_one()
+    caller, job, (late, old), (heir, new) = scribe.succession()
     assert late.cycle(finished(old, OTHER)).fenced == [0]
     assert (ended(scribe, job), scribe.drafts()) == (None, [])
     assert heir.cycle(finished(new)).fenced == []

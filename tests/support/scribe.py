@@ -156,6 +156,14 @@ class Scribe:
         """A registered worker, at a place or at none."""
         return Worker(self.link, self.queue.at(place), name).register()
 
+    def succession(self) -> tuple[Caller, str, tuple[Worker, Entry], tuple[Worker, Entry]]:
+        """A worker is late: it was taken for dead, and its heir has the job now. Each with its entry."""
+        caller, late, heir = self.caller(), self.worker("late"), self.worker("heir")
+        job = caller.one()
+        old = late.take_one()
+        self.reap("late", blame=False)
+        return caller, job, (late, old), (heir, heir.take_one())
+
     def tick(self, *vouched: str) -> Beaten:
         """A watcher makes a tick now, whenever the last one was."""
         self.link.execute("DEL", self.key("tick"))

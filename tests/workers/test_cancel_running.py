@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
@@ -15,28 +14,14 @@ from pullet_broker.address import Address
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import Stop, cancel
 from pullet_broker.settings import Queue
+from tests.support.held import Held, Seen, fresh
 from tests.support.leaks import wait_until
 from tests.support.workers import calling, doomed, kill_connections, registered, running
 
 pytestmark = pytest.mark.timeout(60)
 
 
-class Plain:
-    go: threading.Event
-    calls: list[str]
-
-    def __init__(self) -> None:
-        self._go, self._calls = self.go, self.calls
-
-    def echo(self, value: str) -> str:
-        self._calls.append(value)
-        return value
-
-    def hold(self, value: str) -> str:
-        self._calls.append(value)
-        assert self._go.wait(40), "nobody let this job go"
-        return value
-
+class Plain(Held):
     def count(self) -> Iterator[int]:
         self._calls.append("counts")
         try:
@@ -47,13 +32,7 @@ class Plain:
             self._calls.append("closed")
 
 
-class Async:
-    go: threading.Event
-    calls: list[str]
-
-    def __init__(self) -> None:
-        self._go, self._calls = self.go, self.calls
-
+class Async(Seen):
     async def echo(self, value: str) -> str:
         return value
 
@@ -98,11 +77,8 @@ class Async:
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("pullet_workers.watchdog.GRACE_S", 0.1)
-    for engine in (Plain, Async):
-        engine.go, engine.calls = threading.Event(), []
-    yield
-    Plain.go.set()
-    Async.go.set()
+    with fresh(Plain, Async):
+        yield
 
 
 def outcome_of(link: Link, queue: Queue, job: str) -> str:

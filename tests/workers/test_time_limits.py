@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from pullet_broker.address import Address
 from pullet_broker.errors import JobTimeout
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
+from tests.support.held import Held, Seen, fresh
 from tests.support.leaks import wait_until
 from tests.support.workers import calling, doomed, registered, running
 
@@ -23,24 +23,7 @@ pytestmark = pytest.mark.timeout(60)
 SHORT = 0.2
 
 
-class Slow:
-    """Plain methods that take as long as the test wants."""
-
-    go: threading.Event
-    calls: list[str]
-
-    def __init__(self) -> None:
-        self._go, self._calls = self.go, self.calls
-
-    def echo(self, value: str) -> str:
-        self._calls.append(value)
-        return value
-
-    def hold(self, value: str) -> str:
-        self._calls.append(value)
-        assert self._go.wait(40), "nobody let this job go"
-        return value
-
+class Slow(Held):
     def count(self, n: int) -> Iterator[int]:
         try:
             for i in range(n):
@@ -57,15 +40,7 @@ class Slow:
         return values
 
 
-class Patient:
-    """Async methods."""
-
-    go: threading.Event
-    calls: list[str]
-
-    def __init__(self) -> None:
-        self._go, self._calls = self.go, self.calls
-
+class Patient(Seen):
     async def echo(self, value: str) -> str:
         return value
 
@@ -106,11 +81,8 @@ class Patient:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    for engine in (Slow, Patient):
-        engine.go, engine.calls = threading.Event(), []
-    yield
-    Slow.go.set()
-    Patient.go.set()
+    with fresh(Slow, Patient):
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +45,14 @@ LETTERS = (
 
 method_option = click.option("--method", default="", help="Only calls of this method.")
 error_option = click.option("--error", default="", help="Only with this type of error: TimeoutError.")
-all_option = click.option("--all", "everything", is_flag=True, help="All that fit.")
+
+
+def choosing(verb: Callable[..., None]) -> Callable[..., None]:
+    """The options of a verb that acts on the JOBs named, or on all that fit."""
+    everything = click.option("--all", "everything", is_flag=True, help="All that fit.")
+    for add in (yes_option, error_option, method_option, everything, redis_option, queue_option):
+        verb = add(verb)
+    return click.argument("job", nargs=-1)(verb)
 
 
 @click.group()
@@ -143,13 +151,7 @@ def show_letter(job: str, queue: str | None, redis: str | None, as_json: bool) -
 
 
 @dead.command()
-@click.argument("job", nargs=-1)
-@queue_option
-@redis_option
-@all_option
-@method_option
-@error_option
-@yes_option
+@choosing
 def retry(  # click gives one argument for each option
     job: tuple[str, ...],
     queue: str | None,
@@ -180,13 +182,7 @@ def retry(  # click gives one argument for each option
 
 
 @dead.command()
-@click.argument("job", nargs=-1)
-@queue_option
-@redis_option
-@all_option
-@method_option
-@error_option
-@yes_option
+@choosing
 def purge(  # click gives one argument for each option
     job: tuple[str, ...],
     queue: str | None,
