@@ -5,7 +5,8 @@ What CPython tests of its own executors (test_concurrent_futures), in words of o
 - max_workers, workers, initializers, contexts, max_tasks_per_child, broken pools, fork and spawn: those belong to the
   pool's side
 - running(): the caller is not told when a worker starts a job, so a future is pending until it is done
-- deadlocks of pickling in a worker's pipe: there is no pipe; what cannot travel is refused by submit (test_codec)
+- deadlocks of pickling in a worker's pipe: there is no pipe; what cannot travel is refused by submit
+  (test_codec_refusals)
 - buffersize of map: `window` is that
 - whether a future holds its function or its arguments: they are encoded by submit, and let go of
 - falsy exceptions: only builtins and registered classes are rebuilt, and the standard library keeps them

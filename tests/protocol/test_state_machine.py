@@ -2,7 +2,7 @@
 
 After every step: an accepted job is in exactly one place, or has ended, and then has one reply that never changes; a
 worker that nobody counts as dead keeps what it holds. In the end every accepted job has ended and nothing is left.
-The model in `tests.support.model` says what each call must answer.
+The model in `tests.support.model` says what each call must answer, `tests.support.promises` what must hold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from pullet_broker.job import Entry
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import Standing
-from tests.support.model import HOUR, KEYS, LAST_PLACE, LEASE, LIMITS, NAMES, PLACES, Hand, Model
+from tests.support.model import HOUR, KEYS, LAST_PLACE, LEASE, LIMITS, NAMES, PLACES, Model
+from tests.support.players import Hand
+from tests.support.promises import check
 from tests.support.scribe import a_job
 
 T = TypeVar("T")
@@ -289,7 +291,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def the_promises_hold(self) -> None:
-        self.model.check()
+        check(self.model)
 
     def teardown(self) -> None:
         try:
@@ -313,7 +315,7 @@ class Story(RuleBasedStateMachine):
             for _ in range(LIMITS.backlog_jobs):
                 outcomes = [model.outcome("ok", entry, hand) for entry in hand.held]
                 hand.held = model.cycle(hand, outcomes, 9, True, False)
-        model.check()
+        check(model)
         seen = model.look()
         assert (seen.live, seen.pending, model.replies.keys()) == ([], {}, model.accepted)
         assert seen.places == {LAST_PLACE}

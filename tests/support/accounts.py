@@ -13,7 +13,9 @@ from pullet_broker.address import Address
 from pullet_broker.link import Link
 from pullet_broker.roles import Role
 from pullet_broker.server_binary import find_bundled
+from pullet_broker.settings import Queue
 from pullet_console.cli import main
+from tests.support.scribe import Caller, Scribe
 from tests.support.servers import Node
 
 ROLES = get_args(Role)
@@ -39,6 +41,20 @@ class Guarded(Node):
 
     def link(self, user: str) -> Link:
         return Link(self.address(user), user)
+
+
+class Accounts:
+    """A connection of each account to one queue."""
+
+    def __init__(self, server: Guarded, queue: Queue) -> None:
+        self.links = {name: server.link(name) for name in (*ROLES, "root")}
+        self.root, self.admin = Scribe(self.links["root"], queue), Scribe(self.links["admin"], queue)
+        self.worker, self.client = Scribe(self.links["worker"], queue), Scribe(self.links["client"], queue)
+        self.caller = Caller(self.links["client"], queue)
+
+    def close(self) -> None:
+        for link in self.links.values():
+            link.close()
 
 
 def print_rules(folder: Path, program: Path, *queues: str) -> str:

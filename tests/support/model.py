@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pullet_broker.job import Entry, Job
@@ -20,7 +18,8 @@ from pullet_broker.reply import pack_reply, read_reply
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Affinity, Lease, Limits, Queue
 from tests.support.glance import Glance, Place, glance
-from tests.support.scribe import Caller, Scribe, Worker
+from tests.support.players import Author, Hand
+from tests.support.scribe import Scribe, Worker
 
 HOUR = 3_600_000
 LIMITS = Limits(backlog_jobs=8, blob_over_bytes=4, max_crashes=2, dead_letters=3)
@@ -35,40 +34,6 @@ NAMES = ("order-1", "order-2")
 PATIENT, HASTY = Affinity(spill_s=HOUR), Affinity(spill_s=1e-6)
 T = TypeVar("T")
 _numbers = itertools.count(1)
-
-
-@dataclass
-class Author:
-    """A client: what it wants to say, and what it knows was heard."""
-
-    caller: Caller
-    jobs: list[Job] = field(default_factory=list)
-    heard: int = 0
-    """The mark as it knows it."""
-    mark: int = 0
-    """The mark as it is."""
-    connection: int = 1
-    """The newest connection that the server has seen."""
-
-
-@dataclass
-class Hand:
-    """A worker, what it holds, and the calls that it has no answer to, with the entries that were in them."""
-
-    worker: Worker
-    held: list[Entry] = field(default_factory=list)
-    unanswered: list[tuple[Callable[[], list[Entry]], list[Entry]]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.worker.name
-
-    @property
-    def place(self) -> str:
-        return self.worker.queue.place
-
-    def places_of(self, entries: list[Entry]) -> list[Place]:
-        return [(self.worker.queue.keys.lanes[entry.lane - 1], entry.id) for entry in entries]
 
 
 def lanes_of(job: str, seen: Glance) -> list[str]:
@@ -326,9 +291,9 @@ class Model:
         assert job not in self.replies, "a second outcome"
         reply = in_one_piece(outcome).reply
         assert isinstance(reply, bytes)
-        self._end(job, reply)
+        self.end(job, reply)
 
-    def _end(self, job: str, reply: bytes) -> None:
+    def end(self, job: str, reply: bytes) -> None:
         self.replies[job] = reply
         self.mail[job] += len(self.readers.pop(job, []))
 
@@ -338,40 +303,6 @@ class Model:
 
     def pending_at(self, hand: Hand, seen: Glance) -> set[Place]:
         return {place for place, name in seen.pending.items() if name == hand.name}
-
-    # -- what must hold after each of them
-
-    def check(self) -> None:
-        seen = self.look()
-        places = Counter(seen.live)
-        for job in self.jobs:
-            over = job in seen.replies or job in self.read
-            assert places[job] + over == (job in self.accepted), f"{job}: {places[job]} places, ended: {over}"
-        assert seen.pending.keys() <= seen.entries.keys()
-        assert sorted(seen.parked) == sorted(seen.due)
-        for job, reply in seen.replies.items():
-            if job not in self.replies:
-                assert job in self.asked or not reply.startswith(b"cancelled"), f"{job} was not cancelled in this life"
-                self._end(job, reply)
-            assert self.replies[job] == reply
-            assert job not in self.read
-        assert Counter(seen.mail) == Counter(self.replies.keys()) + self.mail
-        assert seen.open_names == {job for job in seen.live if self.jobs[job].named}
-        assert seen.buried == {job: place for place, job in seen.letters.items()}
-        assert {job for job in seen.buried if not self.jobs[job].named} <= self.replies.keys()
-        for job, place in seen.buried.items():
-            self.dead.setdefault(place, self.jobs[job])
-        assert len(seen.letters) <= LIMITS.dead_letters
-        large = {job for job in places if self.is_large(self.jobs[job])}
-        assert {job for job, passing in seen.blobs.items() if not passing} == large
-        names = self.scribe.names()
-        assert {name.removeprefix("jobs:at:") for name in names if name.startswith("jobs:at:")} == seen.places
-        for name in self.scribe.drafts():
-            assert self.scribe.link.execute("PTTL", self.scribe.key(name)) > 0
-        assert {job for job, passing in seen.blobs.items() if passing} <= seen.large_letters
-        for hand in filter(None, self.hands):
-            assert set(hand.places_of(hand.held)) <= self.pending_at(hand, seen)
-        self.sound = True
 
     def clean(self) -> None:
         base = self.scribe.key("")
