@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
-import venv
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"
 ENVIRONMENTS = ROOT / "build" / "bench-peers"
 INSTALL_TIMEOUT_S = 300
-FACTS = ("SETTINGS", "REQUIRES", "VERSION_OF", "TOGETHER", "ONE_THREAD", "RECOVERY")
+FACTS = ("SETTINGS", "REQUIRES", "PYTHON", "VERSION_OF", "TOGETHER", "ONE_THREAD", "RECOVERY")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class System:
     """One adapter file in `peers/`, read without importing it: the environment of the run need not have its library.
 
     SETTINGS: how it is used. REQUIRES: what pip installs for it, by default nothing: then it runs in the environment
-    of the run. VERSION_OF: the distribution whose version is shown. RECOVERY: what its documentation says about a
-    worker that was killed. TOGETHER: one process starts all workers, those of Ray. ONE_THREAD: it cannot be given a job
-    while it waits for another.
+    of the run. PYTHON: the oldest one that it runs on. VERSION_OF: the distribution whose version is shown. RECOVERY:
+    what its documentation says about a worker that was killed. TOGETHER: one process starts all workers, those of Ray.
+    ONE_THREAD: it cannot be given a job while it waits for another.
     """
 
     name: str
@@ -74,7 +74,10 @@ class System:
         wanted = "\n".join(self.requires)
         if stamp.exists() and stamp.read_text() == wanted:
             return None
-        venv.create(folder, with_pip=True, clear=True)
+        base = self._base_python()
+        if base is None:
+            return f"there is no python{self.facts['PYTHON']} on this machine's PATH"
+        subprocess.run([base, "-m", "venv", "--clear", folder], check=True, timeout=INSTALL_TIMEOUT_S)
         command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *self.requires]
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
         if done.returncode:
@@ -82,6 +85,14 @@ class System:
             return " ".join(problems or done.stderr.splitlines()[-1:])
         stamp.write_text(wanted)
         return None
+
+    def _base_python(self) -> str | None:
+        wanted = str(self.facts.get("PYTHON", "3"))
+        if sys.version_info >= tuple(map(int, wanted.split("."))):
+            return sys.executable
+        found = shutil.which(f"python{wanted}")
+        works = found is not None and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0
+        return found if works else None  # a shim of pyenv may be there, and its Python not chosen
 
     @cached_property
     def version(self) -> str:
