@@ -48,6 +48,7 @@ def pullet(address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
 
     def run(*args: str, env: dict[str, str | None] | None = None, **more: Any) -> Ran:
+        monkeypatch.setattr("sys.argv", ["pullet", *args])  # an error says what to type: the same, and a word more
         given = {"PULLET_REDIS": address.url, "PULLET_QUEUE": None, "RAY_ADDRESS": None, "COLUMNS": None, **(env or {})}
         done = CliRunner().invoke(main, list(args), prog_name="pullet", env=given, **more)
         if done.exception is not None and not isinstance(done.exception, SystemExit):

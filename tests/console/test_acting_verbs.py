@@ -84,7 +84,7 @@ def test_dead_retry_and_purge(pullet: Pullet, life: Life) -> None:
     assert wait_until(lambda: pullet("dead", "ls", life.name, "--json").json["letters"] != [])
 
     asked = pullet("dead", "retry", "--all", "-q", life.name)
-    assert (asked.code, asked.err.splitlines()[-1].endswith("--yes")) == (2, True)
+    assert (asked.code, asked.err.splitlines()[-1]) == (2, f"try: pullet dead retry --all -q {life.name} --yes")
     assert "run 1 dead job of" in asked.err
     assert "1 job run again" in pullet("dead", "retry", "--all", "-q", life.name, "--error", "ValueError", "-y").out
     assert wait_until(lambda: pullet("dead", "ls", life.name, "--json").json["letters"] != [])
