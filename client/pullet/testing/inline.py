@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -30,7 +31,8 @@ from pullet_broker.settings import Codec, Queue
 
 if TYPE_CHECKING:
     from pullet.dead import DeadLetters
-    from pullet_broker.scripting import Arg, Call
+    from pullet_broker.link import Link
+    from pullet_broker.scripting import Call
 
 E = TypeVar("E")
 
@@ -80,7 +82,7 @@ class InlinePool(Client[E]):
     def dead(self) -> DeadLetters:
         raise NotImplementedError(NO_SERVER)
 
-    def _execute(self, command: tuple[Arg, ...]) -> Any:
+    def _asking(self) -> contextlib.closing[Link]:
         raise NotImplementedError(NO_SERVER)
 
     def __reduce__(self) -> tuple[Any, ...]:
