@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,10 @@ class Echo:
     def count(self) -> int:
         self.calls += 1
         return self.calls
+
+    def frozen(self) -> int:
+        """Objects that the garbage collector of its process does not look at any more."""
+        return gc.get_freeze_count()
 
     def pid(self) -> int:
         return os.getpid()

@@ -43,6 +43,10 @@ def test_calls_go_to_warm_engines_and_come_back(pool: Pool[Echo]) -> None:
     assert sum(counts) >= 6, "the engines keep their state between jobs"
 
 
+def test_the_garbage_collector_leaves_alone_what_lives_as_long_as_a_worker(pool: Pool[Echo]) -> None:
+    assert pool.submit(Echo.frozen).result(20) > 10_000
+
+
 def test_results_can_be_awaited(pool: Pool[Echo]) -> None:
     async def callers() -> list[str]:
         return await asyncio.gather(*(pool.submit(Echo.say, str(n)) for n in range(20)))

@@ -4,6 +4,7 @@ answer, whatever the engine is doing."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from concurrent.futures import Future
@@ -47,7 +48,7 @@ class Host:
             concurrency=spec.worker.concurrency,
             drain_s=spec.worker.drain_timeout,
             about={"node": self._node, "actor": context.get_actor_id()},
-            on_ready=lambda: self._ready.set_result(None),
+            on_ready=self._start_lean,
             on_end=self._end,
         )
         self._drain_s = spec.worker.drain_timeout
@@ -92,6 +93,13 @@ class Host:
 
     def __ray_shutdown__(self) -> None:
         self._runner.drain(min(self._drain_s, SHUTDOWN_S))
+
+    def _start_lean(self) -> None:
+        """The engine and all modules live as long as their worker. The garbage collector need not look through them
+        again and again, for 40 ms each time even with a small engine, while a job waits."""
+        gc.collect()
+        gc.freeze()
+        self._ready.set_result(None)
 
     def _end(self, error: BaseException | None) -> None:
         if self._mirror is not None:
