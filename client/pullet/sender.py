@@ -189,7 +189,8 @@ class Sender:
 
         It never waits, since so little fits into the socket. Any trouble is the sender's.
         """
-        if item.size > SMALL_BYTES or not (self._announced and self._line.is_open) or self._flushing or self._calls:
+        is_ready = self._announced and self._line.is_open and not (self._trouble or self._flushing or self._calls)
+        if item.size > SMALL_BYTES or not is_ready:
             return False
         now = time.monotonic()
         try:
