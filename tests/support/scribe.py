@@ -274,8 +274,9 @@ class Scribe:
         return sorted(name for name in self.names() if name.startswith("draft:"))
 
     def dump(self) -> dict[str, Any]:
-        """Everything that is in the queue, to see whether anything changed: all but the times of consumers."""
-        return {name: self._content(self.key(name)) for name in sorted(self.names())}
+        """Everything that is in the queue, to see whether anything changed: all but the times of consumers, and the
+        tick, which ends by itself."""
+        return {name: self._content(self.key(name)) for name in sorted(self.names() - {"tick"})}
 
     def clock_ms(self) -> int:
         seconds, micros = self.link.execute("TIME")

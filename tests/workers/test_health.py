@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from typing import Any
@@ -63,6 +62,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_asked_now_and_then_where_the_engine_lives(
     quick: Queue, address: Address, engine: Any, concurrency: int | None
 ) -> None:
+    began = time.monotonic()
     with (
         running(quick, address, engine, concurrency=concurrency) as worker,
         calling(quick, address, engine) as client,
@@ -71,8 +71,7 @@ def test_it_is_asked_now_and_then_where_the_engine_lives(
         futures = [client.submit(engine.rest, 0.01) for _ in range(60)]
         assert wait_until(lambda: len(engine.asked) >= 3)
         assert {thread for _, thread in engine.asked} == {engine.home}
-        times = [when for when, _ in engine.asked]
-        assert min(b - a for a, b in itertools.pairwise(times)) > 0.09
+        assert len(engine.asked) - 1 <= (time.monotonic() - began) / 0.1
         for future in futures:
             future.result(10)
         assert wait_until(lambda: len(engine.asked) >= 8), "an idle worker is asked too"
