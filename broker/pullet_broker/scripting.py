@@ -41,7 +41,6 @@ NAMES = (
     "cancel",
     "forget",
     "beat",
-    "pause",
     "survey",
     "claim",
     "spill",
@@ -55,7 +54,7 @@ NAMES = (
     "empty",
 )
 
-FOR_OTHERS = ("submit", "cancel", "pause", "find", "watch", "late", "survey")
+FOR_OTHERS = ("submit", "cancel", "find", "watch", "late", "survey")
 """What clients and the console call: workers load these too, for accounts that may load none."""
 
 

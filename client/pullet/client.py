@@ -182,12 +182,12 @@ class Client(Executor, Generic[E]):
         An idle worker may take one more job before it hears of it. Asks the server, as `resume` and `paused` do.
         """
         with self._asking() as link:
-            link.run(pausing.pause(self._queue))
+            pausing.pause(self._queue, link.execute)
 
     def resume(self) -> None:
         """End a pause. Workers hear of it at once."""
         with self._asking() as link:
-            link.run(pausing.resume(self._queue))
+            pausing.resume(self._queue, link.execute)
 
     @property
     def paused(self) -> bool:

@@ -135,8 +135,8 @@ RULES = (
     _rule(
         "H10",
         "a pause calls those that wait",
-        f"{SCRIPTS}/pause.lua",
-        ("redis.call('XADD', key.stops, 'MAXLEN', '~', 10000, '*', 'call', 1)\n", ""),
+        "broker/pullet_broker/moves/pausing.py",
+        ('        execute("XADD", stops, "MAXLEN", "~", STOPS_KEPT, "*", "call", 1)\n', ""),
         "workers/test_rest.py::test_a_pause_and_its_end_are_heard_at_once",
     ),
     _rule(

@@ -71,8 +71,9 @@ def password(engine: Engine, up: float, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def client(port: int, password: Path) -> Iterator[pullet.Client[Digits]]:
     address = Address(f"redis://127.0.0.1:{port}/0", "client", str(password))
-    with pullet.connect(Digits, address) as connected:
-        yield connected
+    connected = pullet.connect(Digits, address)
+    yield connected
+    connected.close(wait=False)  # after a failure its jobs may wait for ever
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,17 @@ def test_a_client_and_a_worker_need_no_more(server: Guarded, queue: Queue) -> No
     assert dead.purge_all() == 1
 
 
+def test_a_client_pauses_a_queue_before_any_worker_has_come(server: Guarded, queue: Queue, accounts: Accounts) -> None:
+    accounts.links["root"].execute("SCRIPT", "FLUSH")
+    with calling(queue, server.address("client")) as client:
+        client.pause()
+        with running(queue, server.address("worker")) as worker:
+            held = client.submit(Kit.echo, 1)
+            assert wait_until(lambda: worker.state == "paused")
+            client.resume()
+            assert held.result(10) == 1
+
+
 def test_a_client_cancels_a_delayed_job_and_the_next_tick_ends_it(
     server: Guarded, queue: Queue, accounts: Accounts
 ) -> None:

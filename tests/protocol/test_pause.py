@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.cancel import STOPS_LIVE_S, read_stops
 from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.pausing import is_paused, pause, resume
-from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from tests.support.scribe import Scribe
 
@@ -21,10 +19,10 @@ def scribe(link: Link, queue: Queue) -> Scribe:
 
 def test_it_holds_from_then_on_until_it_ends_and_calls_all_workers_both_times(scribe: Scribe) -> None:
     worker, queue = scribe.worker(), scribe.queue
-    for call, standing, paused in ((pause(queue), Standing.PAUSED, 1), (resume(queue), Standing.OK, 0)):
+    for do, standing, paused in ((pause, Standing.PAUSED, 1), (resume, Standing.OK, 0)):
         scribe.link.execute("DEL", scribe.key("stops"))
         for _ in range(2):
-            scribe.link.run(call)
+            do(queue, scribe.link.execute)
             assert worker.cycle(want=1).standing is standing
             assert (scribe.link.execute(*is_paused(queue)), worker.beat().paused) == (paused, bool(paused))
         heard = scribe.heard()
@@ -40,8 +38,10 @@ def test_a_cancel_calls_only_whom_it_concerns(scribe: Scribe) -> None:
     assert not read_stops([]).is_call
 
 
-def test_a_malformed_argument_changes_nothing(scribe: Scribe) -> None:
-    call, before = pause(scribe.queue), scribe.dump()
-    with pytest.raises(ServerError, match="expected form"):
-        scribe.link.run(Call(call.script, call.keys, ["yes"], call.parse))
-    assert scribe.dump() == before
+def test_where_nobody_can_be_called_it_holds_all_the_same(scribe: Scribe) -> None:
+    worker, queue = scribe.worker(), scribe.queue
+    scribe.link.execute("SET", scribe.key("stops"), "not a stream", "PX", 60_000)
+    pause(queue, scribe.link.execute)
+    assert worker.cycle(want=1).standing is Standing.PAUSED
+    resume(queue, scribe.link.execute)
+    assert worker.cycle(want=1).standing is Standing.OK

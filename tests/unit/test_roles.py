@@ -11,7 +11,7 @@ from pullet_broker.keys import LANE_KEYS, pattern
 from pullet_broker.roles import ROLES, rules
 from pullet_broker.scripting import FOR_OTHERS, NAMES, load
 
-ADMIN = {"replay", "purge", "empty", "survey", "submit", "cancel", "pause", "find", "watch", "late"}
+ADMIN = {"replay", "purge", "empty", "survey", "submit", "cancel", "find", "watch", "late"}
 CALL = re.compile(r"redis\.p?call\('(\w+)', *(?:'(\w+)', *)?([^,()\s]+(?:\.\.)?[\w.\[\]]*)")
 KNOWN = {"arg.reply": "reply:x", "arg.inbox": "inbox:x", "arg.blob": "blob:x", "arg.boxes": "inbox:x"}
 KNOWN |= {"part_key": "part:x", "home_key": "home:x", "inbox": "inbox:x", "key.inbox": "inbox:x", "key.part": "part:x"}
@@ -54,7 +54,7 @@ def test_a_worker_may_do_what_its_scripts_do(name: str) -> None:
     assert {use for use in uses(name) if not allows(line, *use)} == set()
 
 
-@pytest.mark.parametrize("name", ["submit", "pause", "find", "watch"])
+@pytest.mark.parametrize("name", ["submit", "find", "watch"])
 def test_a_client_may_do_what_its_scripts_do(name: str) -> None:
     line = rules("client", None, kind="redis", version=(7, 0, 0))
     assert {use for use in uses(name) if not allows(line, *use)} <= {HIDDEN}

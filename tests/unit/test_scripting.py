@@ -18,7 +18,6 @@ from pullet_broker.moves.emptying import empty
 from pullet_broker.moves.finding import find, late, watch
 from pullet_broker.moves.life import beat, forget, promote, reap, spill
 from pullet_broker.moves.part import part
-from pullet_broker.moves.pausing import pause
 from pullet_broker.moves.progress import progress
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
@@ -41,7 +40,6 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "cancel": lambda: cancel(QUEUE, "job"),
     "forget": lambda: forget(QUEUE, "w"),
     "beat": lambda: beat(QUEUE, "w", 1, "{}", ["v"]),
-    "pause": lambda: pause(QUEUE),
     "survey": lambda: survey(QUEUE),
     "claim": lambda: claim(QUEUE, "w", ENTRY),
     "spill": lambda: spill(QUEUE, "w", "here"),

@@ -11,8 +11,8 @@ from pullet_broker.settings import Queue
 
 STOPS = 1000
 """The most requests in one read."""
-STOPS_LIVE_S = 60.0
-"""How long after the last one the stream of requests ends."""
+STOPS_LIVE_S, STOPS_KEPT = 60.0, 10_000
+"""How long after the last one the stream of requests ends, and about how many it holds at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def pause(queue: str | None, redis: str | None) -> None:
 
     with reading(redis) as reader:
         name = pick_queue(reader, queue)
-        reader.run(pausing.pause(Queue(name=name)))
+        pausing.pause(Queue(name=name), reader.ask)
     say(f"{name} is paused; go on with: pullet queue resume {name}")
 
 
@@ -61,7 +61,7 @@ def resume(queue: str | None, redis: str | None) -> None:
 
     with reading(redis) as reader:
         name = pick_queue(reader, queue)
-        reader.run(pausing.resume(Queue(name=name)))
+        pausing.resume(Queue(name=name), reader.ask)
     say(f"{name} goes on")
 
 

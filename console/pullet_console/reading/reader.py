@@ -137,7 +137,7 @@ class Reader:
         return {key: int(held) for (key, _), held in zip(there, sizes, strict=True)}
 
     def ask(self, *command: Arg) -> Any:
-        """One command that reads."""
+        """One command."""
         with self._asking() as link:
             return link.execute(*command)
 

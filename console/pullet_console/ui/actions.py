@@ -28,8 +28,8 @@ class Actions:
         self._known: dict[str, Callable[[Reader, Queue, Mapping[str, Any]], dict[str, Any]]] = {
             "retry": self._retry,
             "purge": self._purge,
-            "pause": lambda reader, queue, _: _done(reader.run(pause(queue))),
-            "resume": lambda reader, queue, _: _done(reader.run(resume(queue))),
+            "pause": lambda reader, queue, _: _done(pause, queue, reader),
+            "resume": lambda reader, queue, _: _done(resume, queue, reader),
             "cancel": lambda reader, queue, given: {"answer": reader.run(cancel(queue, _text(given, "job")))},
         }
 
@@ -57,7 +57,8 @@ class Actions:
         return {"purged": letters.purge_all(method=_choice(given, "method"), error=_choice(given, "error"))}
 
 
-def _done(_: Any) -> dict[str, Any]:
+def _done(do: Callable[[Queue, Callable[..., Any]], None], queue: Queue, reader: Reader) -> dict[str, Any]:
+    do(queue, reader.ask)
     return {"done": True}
 
 
