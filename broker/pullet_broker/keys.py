@@ -118,6 +118,11 @@ class Keys:
         self.lanes = tuple(self._base + name for name in LANE_KEYS)
         if place:
             self.lanes += (self.at(place),)
+        self.lane_numbers = {lane.encode(): number for number, lane in enumerate(self.lanes, 1)}
+        """By the names of the streams, as a read answers them."""
+        self.reply_prefix, self.inbox_prefix = self._base + "reply:", self._base + "inbox:"
+        self.blob_prefix, self.draft_blob_prefix = self._base + "blob:", self._base + "draft:blob:"
+        self.draft_reply_prefix = self._base + "draft:reply:"
 
     def fixed(self, name: str) -> str:
         """The key called `name` in the table above, for names without a `<...>` part."""
@@ -134,26 +139,6 @@ class Keys:
     def home(self, key: str) -> str:
         """Where the key of a job lives."""
         return self._base + PREFIXES["home"] + key
-
-    @property
-    def reply_prefix(self) -> str:
-        return self._base + "reply:"
-
-    @property
-    def inbox_prefix(self) -> str:
-        return self._base + "inbox:"
-
-    @property
-    def blob_prefix(self) -> str:
-        return self._base + "blob:"
-
-    @property
-    def draft_blob_prefix(self) -> str:
-        return self._base + "draft:blob:"
-
-    @property
-    def draft_reply_prefix(self) -> str:
-        return self._base + "draft:reply:"
 
     def reply(self, job: str) -> str:
         return self.reply_prefix + job

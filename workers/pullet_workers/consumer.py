@@ -60,6 +60,8 @@ class Consumer:
     ) -> None:
         self.name: str | None = None
         """The name under which it takes now; new with each incarnation."""
+        self.label = "-"
+        """The same as scripts want it."""
         self.connection_id = 0
         """Of the connection that may be blocked in a read."""
         self.waits = False
@@ -78,11 +80,6 @@ class Consumer:
         self._compared_at = float("-inf")
         self._settled = 0  # the connection whose id is known, and on which the scripts were brought that others call
 
-    @property
-    def label(self) -> str:
-        """Its name as scripts want it."""
-        return self.name or "-"
-
     def register(self) -> None:
         """Start an incarnation: a new name, known to the server before the first read."""
         self._hand.clear()
@@ -90,7 +87,7 @@ class Consumer:
         name = f"{self._record.name}.{host}-{os.getpid()}.{os.urandom(3).hex()}"
         beaten = self.link.run(beat(self._queue, name, 0, self._record.text(self._report)))
         self._heed_schema(beaten.standing)
-        self.name = name
+        self.name = self.label = name
         self._report.state = "busy" if self._hand.runs else "idle"
 
     def is_compare_due(self) -> bool:
@@ -168,6 +165,13 @@ class Consumer:
             self.waits = False
             self.compare_at = min(self.compare_at, time.monotonic() + COMPARE_S)  # what comes now may keep it busy
         found = read_waited(self._queue, raw)
+        if len(found) == 1 <= most and not found[0].key:  # as nearly always
+            self._hand.take(found)
+            return found
+        return self._keep(found, most)
+
+    def _keep(self, found: list[Entry], most: int) -> list[Entry]:
+        """Take what this worker may have at once, and give back the rest."""
         kept = found[:1] if found and found[0].lane == SUSPECT else [one for one in found if one.lane != SUSPECT][:most]
         kept = [entry for entry in kept if not needs_claim(entry) or self._claim(entry)]
         self._hand.take(kept)

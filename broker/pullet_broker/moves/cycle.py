@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from pullet_broker.drafts import draft
 from pullet_broker.events import Note, tell
 from pullet_broker.job import Entry, read_entry, read_handed_out
-from pullet_broker.keys import GROUP, LANES, PLACE_LANE
+from pullet_broker.keys import GROUP, LANES, PLACE_LANE, Keys
 from pullet_broker.moves.settling import burying, settling
 from pullet_broker.parts import Parts
 from pullet_broker.reply import first_line
@@ -173,20 +174,27 @@ def wait_for_work(queue: Queue, consumer: str, block_ms: int, *, suspects: bool 
     `suspects` is False for a worker that holds something, which must not get one, and for all while suspects kill
     worker after worker: then only `cycle` hands them out.
     """
-    lanes = [lane for number, lane in enumerate(queue.keys.lanes, 1) if suspects or number != SUSPECT]
-    head = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", block_ms, "STREAMS")
-    return (*head, *lanes, *(">" for _ in lanes))
+    head = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", block_ms)
+    return head + _streams(queue.keys, suspects)
+
+
+@lru_cache(maxsize=1024)
+def _streams(keys: Keys, suspects: bool) -> tuple[Arg, ...]:
+    """The end of that command; remembered, because it never changes."""
+    lanes = [lane for number, lane in enumerate(keys.lanes, 1) if suspects or number != SUSPECT]
+    return ("STREAMS", *lanes, *[">"] * len(lanes))
 
 
 def read_waited(queue: Queue, raw: Any) -> list[Entry]:
     """The entries of a blocking read in the order of a take: COUNT is per stream, so there may be several."""
-    lane_numbers = {name.encode(): number for number, name in enumerate(queue.keys.lanes, 1)}
-    found = [
-        read_entry((lane_numbers[stream], entry_id, fields))
-        for stream, entries in raw or ()
-        for entry_id, fields in entries
-    ]
-    return sorted(found, key=lambda entry: READ_ORDER.index(entry.lane))
+    found: list[Entry] = []
+    for stream, entries in raw or ():
+        lane = queue.keys.lane_numbers[stream]
+        for entry_id, fields in entries:
+            found.append(read_entry((lane, entry_id, fields)))
+    if len(found) > 1:
+        found.sort(key=lambda entry: READ_ORDER.index(entry.lane))
+    return found
 
 
 def needs_claim(entry: Entry) -> bool:
