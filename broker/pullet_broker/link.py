@@ -1,16 +1,13 @@
 """One connection to Redis, used by one thread: no pool, no automatic retry, typed errors.
 
-redis-py does the address, TLS and authentication; commands are packed and replies are read without its command
-layer, which costs more per call than the call. Nothing is repeated here: only the caller knows whether it may be.
+redis-py does the address, TLS and authentication; commands are packed and replies are read without it (`parts`,
+`wire`). Nothing is repeated here: only the caller knows whether it may be.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,19 +17,17 @@ from redis.retry import Retry
 from pullet_broker.address import Address
 from pullet_broker.discovery import finder
 from pullet_broker.errors import PulletError, ServerError, ServerRefused, ServerUnavailable
-from pullet_broker.parts import pack
-from pullet_broker.scripting import Arg, Call, Script
+from pullet_broker.parts import Buffer, pack
+from pullet_broker.scripting import Arg, Call, Command, Script
 from pullet_broker.settings import Queue
 from pullet_broker.translation import ScriptMissing, translated
+from pullet_broker.wire import MISSING, Wire
 
 T = TypeVar("T")
 
 REPLY_TIMEOUT_S = 10.0
 """How long a reply may take; a blocking read that the server may keep for longer goes by `wait`."""
 CONNECT_TIMEOUT_S = 5.0
-KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
-"""Seconds of silence until a probe, between two, and how many may stay unanswered. Kernels send and answer them: the
-server is not woken."""
 
 
 class Link:
@@ -57,7 +52,7 @@ class Link:
         }
         self._timeout_s = timeout_s
         self._finder = finder(address, key, ours)
-        self._connection: Any = None
+        self._wire: Wire | None = None
 
     @classmethod
     def to(cls, queue: Queue, address: Address, role: str, timeout_s: float | None = None) -> Link:
@@ -66,23 +61,28 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        return self._connection is not None
+        return self._wire is not None
 
     def open(self) -> None:
         """Connect now. Raises `ServerUnavailable` or `ServerRefused`."""
-        if self._connection is None:
+        self._opened()
+
+    def _opened(self) -> Wire:
+        if self._wire is None:
             try:
-                connection = self._finder.connect()
+                self._wire = Wire(self._finder.connect(), self._timeout_s)
             except (redis.RedisError, OSError) as error:
                 raise self._translated(error) from error
-            _set_timeout(connection, self._timeout_s)
-            _keep_alive(connection)
-            self._connection = connection
             self.opened += 1
+        return self._wire
 
     def post(self, *calls: Call[Any]) -> None:
         """Write script calls, each behind its drafts; for each, read `receive_drafts` and then one `receive()`."""
-        self.send(*(command for call in calls for command in (*call.drafts, call.command())))
+        commands: list[Command] = []
+        for call in calls:
+            commands += call.drafts
+            commands.append(call.command())
+        self.send(*commands)
 
     def receive_drafts(self, call: Call[Any]) -> ServerError | None:
         """The replies to a call's drafts: why one was refused, if one was. The call goes on without it, and says so."""
@@ -98,38 +98,45 @@ class Link:
 
     def send(self, *commands: Sequence[Arg]) -> None:
         """Write commands without waiting for their replies; read one `receive()` for each."""
-        self.open()
-        packed = [part for command in commands for part in pack(command)]
+        wire = self._wire or self._opened()
+        pieces: list[Buffer] = []
+        for command in commands:
+            pieces += pack(command)
         try:
-            self._connection.send_packed_command(packed, check_health=False)
-        except (redis.RedisError, OSError) as error:
-            self.close()
-            raise self._translated(error) from error
+            wire.write(pieces)
+        except BaseException as error:
+            self._fail(error)
 
     def receive(self) -> Any:
         """The next reply. An error reply raises, and leaves the connection usable unless it is `ServerUnavailable`."""
-        if self._connection is None:
+        wire = self._wire
+        if wire is None:
             raise ServerUnavailable(f"the connection to {self.address} was closed", server=str(self.address))
         try:
-            return self._connection.read_response(disable_decoding=True)
-        except redis.ResponseError as error:
-            problem = self._translated(error)
-            if isinstance(problem, ServerUnavailable) or not self._connection.is_connected:
-                self._leave(error)
-            raise problem from error
-        except (redis.RedisError, OSError, AttributeError) as error:
-            self.close()
-            raise self._translated(error) from error
+            reply = wire.read()
+        except BaseException as error:
+            self._fail(error)
+        if isinstance(reply, redis.RedisError):
+            self._refuse(reply)
+        return reply
+
+    def receive_now(self) -> Any:
+        """As `receive`, where the whole reply is here, else `MISSING`: never waits."""
+        wire = self._wire
+        if wire is None:
+            return MISSING
+        try:
+            reply = wire.read_now()
+        except BaseException as error:
+            self._fail(error)
+        if isinstance(reply, redis.RedisError):
+            self._refuse(reply)
+        return reply
 
     def poll(self, timeout_s: float) -> bool:
-        """Wait until a reply begins to arrive, at most so long. Raises `ServerUnavailable` where none can come."""
-        if self._connection is None:
-            return False
-        try:
-            return bool(self._connection.can_read(timeout_s))
-        except (redis.RedisError, OSError, AttributeError) as error:
-            self.close()
-            raise self._translated(error) from error
+        """Wait until `receive` has something to read, at most so long: a reply begins to arrive, or none can come."""
+        wire = self._wire
+        return wire is not None and wire.poll(timeout_s)
 
     def execute(self, *command: Arg) -> Any:
         """One command, one reply."""
@@ -140,12 +147,12 @@ class Link:
         """A blocking read, which the server ends after `seconds`: its answer may come that much later than others."""
         if seconds <= self._timeout_s / 2:
             return self.execute(*command)
-        self.open()
-        _set_timeout(self._connection, seconds + self._timeout_s)
+        self._opened().set_timeout(seconds + self._timeout_s)
         try:
             return self.execute(*command)
         finally:
-            _set_timeout(self._connection, self._timeout_s)
+            if self._wire is not None:
+                self._wire.set_timeout(self._timeout_s)
 
     def run(self, call: Call[T]) -> T:
         """One script call. A script that the server does not know is loaded and called: nothing had run."""
@@ -181,18 +188,14 @@ class Link:
 
     def interrupt(self) -> None:
         """From another thread: make a blocked `receive` raise at once. Loses what the server sends meanwhile."""
-        connection = self._connection
-        sock = _socket_of(connection)
-        if sock is not None:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it is closed already, which is what was wanted
+        wire = self._wire
+        if wire is not None:
+            wire.interrupt()
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
 
     def _load_and_run(self, call: Call[Any]) -> Any:
         try:
@@ -206,40 +209,21 @@ class Link:
             ) from error
         return call.parse(self.execute(*call.command()))
 
-    def _leave(self, error: redis.ResponseError) -> None:
-        if isinstance(error, MovedError):
-            self._finder.moved(error, self._connection)
+    def _refuse(self, error: redis.RedisError) -> NoReturn:
+        """An error reply. redis-py has other errors than `ResponseError` where it leaves the connection."""
+        problem = self._translated(error)
+        if isinstance(problem, ServerUnavailable) or not isinstance(error, redis.ResponseError):
+            if isinstance(error, MovedError) and self._wire is not None:
+                self._finder.moved(error, self._wire.connection)
+            self.close()
+        raise problem from error
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """A command or a reply is there in part. An interrupt by the user, too, may have come in the middle of one."""
         self.close()
+        if isinstance(error, (redis.RedisError, OSError)):
+            raise self._translated(error) from error
+        raise error
 
     def _translated(self, error: Exception) -> PulletError:
         return translated(error, str(self.address))
-
-
-def _socket_of(connection: Any) -> Any:
-    return getattr(connection, "_sock", None)
-
-
-def _set_timeout(connection: Any, seconds: float) -> None:
-    """Before each send and receive Python polls a socket that has a timeout: one more call of the system, which is 3 of
-    the 21 us of a round trip. So a plain socket has its timeout in the kernel instead."""
-    sock = _socket_of(connection)
-    if sock is None:
-        return
-    if type(sock) is not socket.socket or os.name != "posix":
-        sock.settimeout(seconds)
-    else:
-        sock.settimeout(None)
-        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-
-
-def _keep_alive(connection: Any) -> None:
-    """Where the machine of the server is gone, a read that waits hears of it from the kernel, within some 15 s."""
-    sock = _socket_of(connection)
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(socket, name):  # not every system lets them be set
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

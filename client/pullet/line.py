@@ -13,6 +13,7 @@ from pullet_broker.moves.submit import Answer, Submitted, submit
 from pullet_broker.schema import schema_mismatch
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
+from pullet_broker.wire import MISSING
 
 T = TypeVar("T")
 
@@ -22,11 +23,6 @@ class Heard(NamedTuple):
 
     answer: Submitted
     refusal: ServerError | None
-
-    @property
-    def is_plain(self) -> bool:
-        """All jobs are in, and nothing else is to be done."""
-        return self.answer.answer is Answer.OK and not self.answer.new_inbox
 
 
 class Line:
@@ -72,12 +68,16 @@ class Line:
 
     def hear_plain(self) -> Submitted | None:
         """The answer to the only batch on its way, where it is here and plain. Any other is left to `hear`."""
-        if len(self._calls) != 1 or self._calls[0].drafts or not self._link.poll(0):
+        if len(self._calls) != 1 or self._calls[0].drafts:
             return None
-        heard = self.hear()
-        if heard.is_plain:
-            return heard.answer
-        self._kept = heard
+        raw = self._link.receive_now()
+        if raw is MISSING:
+            return None
+        answer = self._calls.popleft().parse(raw)
+        if answer.answer is Answer.OK and not answer.new_inbox:
+            return answer
+        self._check(answer)
+        self._kept = Heard(answer, None)
         return None
 
     def run(self, call: Call[T]) -> T:

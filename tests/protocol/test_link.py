@@ -16,12 +16,13 @@ import pytest
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import PulletError, ServerError, ServerUnavailable
-from pullet_broker.link import KEEPALIVE, Link
+from pullet_broker.link import Link
 from pullet_broker.moves.life import Beaten, beat
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from pullet_broker.translation import ScriptMissing
+from pullet_broker.wire import KEEPALIVE
 from tests.support.leaks import wait_until
 from tests.support.scribe import Scribe, a_job
 
@@ -118,14 +119,19 @@ def test_an_answer_that_takes_too_long_ends_the_connection(address: Address) -> 
 def test_a_plain_socket_has_its_timeout_in_the_kernel(address: Address) -> None:
     link = Link(address, "test", timeout_s=1.5)
     link.open()
-    assert (link._connection._sock.gettimeout(), kernel_timeout(link)) == (None, (1, 500_000))
+    assert (sock_of(link).gettimeout(), kernel_timeout(link)) == (None, (1, 500_000))
     link.close()
+
+
+def sock_of(link: Link) -> socket.socket:
+    assert link._wire is not None
+    return link._wire.sock
 
 
 def kernel_timeout(link: Link) -> tuple[int, ...]:
     """Seconds and microseconds that a receive may take."""
     size = struct.calcsize("@ll")
-    return struct.unpack("@ll", link._connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, size))
+    return struct.unpack("@ll", sock_of(link).getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, size))
 
 
 def test_a_blocking_read_may_take_as_long_as_it_was_to_and_the_next_command_may_not(address: Address) -> None:
@@ -141,7 +147,7 @@ def test_a_blocking_read_may_take_as_long_as_it_was_to_and_the_next_command_may_
 def test_the_kernel_asks_whether_the_machine_at_the_other_end_is_there(server: EmbeddedServer) -> None:
     link = Link(Address(server.tcp_url), "test")
     link.open()
-    sock = link._connection._sock
+    sock = sock_of(link)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     for name, value in KEEPALIVE.items():
         assert not hasattr(socket, name) or sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value

@@ -16,6 +16,8 @@ from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.server_binary import find_server
 from pullet_broker.settings import Queue
+from pullet_broker.wire import MISSING
+from tests.support.leaks import wait_until
 from tests.support.servers import Node, free_port
 from tests.support.workers import Kit, calling, everything_shown, running
 
@@ -76,6 +78,22 @@ def test_callers_and_workers_talk_tls(secured: tuple[Node, Path]) -> None:
         assert SECRET not in repr(client) + client._repr_html_()
     with pytest.warns(RuntimeWarning, match="nothing is persisted"):
         pullet.connect(Kit, node.url)
+
+
+def test_who_does_not_wait_for_a_reply_does_not_by_tls_either(secured: tuple[Node, Path]) -> None:
+    """Where the server has sent something that is no reply, as its tickets for the next session."""
+    node, _ = secured
+    link = Link(Address(node.url), "test")
+    link.open()
+    assert link.receive_now() is MISSING
+    link.send(("BLPOP", "nothing", 1), ("ECHO", "x" * 100_000))
+    assert link.receive_now() is MISSING
+    assert link.receive() is None
+    replies = []
+    assert wait_until(lambda: replies.append(link.receive_now()) or replies[-1] is not MISSING)
+    assert replies[-1] == b"x" * 100_000
+    assert (link.execute("PING"), link.opened) == (b"PONG", 1)
+    link.close()
 
 
 def test_a_server_with_an_unknown_ca_is_not_trusted(secured: tuple[Node, Path]) -> None:
