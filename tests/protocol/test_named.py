@@ -136,6 +136,18 @@ def test_it_is_found_at_once_in_a_long_queue_though_its_id_tells_no_time(scribe:
     assert found.where == "lane"
 
 
+def test_it_is_looked_for_from_the_very_entry_on(scribe: Scribe) -> None:
+    """The server's clock may go on by a millisecond between the entry and the note of when the id was chosen."""
+    caller = scribe.caller()
+    for call in range(500):
+        caller.submit(dataclasses.replace(named(), id=f"job-{call}"), *(a_job() for _ in range(4)))
+    noted = scribe.link.execute("HGETALL", scribe.key("named"))
+    entries = scribe.link.execute("XRANGE", scribe.queue.keys.lane("normal"), "-", "+")
+    begun = {fields[1]: entry.partition(b"-")[0] for entry, fields in entries}
+    assert len(noted) == 1000
+    assert [job for job, at in zip(noted[::2], noted[1::2], strict=True) if at != begun[job]] == []
+
+
 # -- jobs that must not be repeated
 
 

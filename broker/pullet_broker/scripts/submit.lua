@@ -86,14 +86,15 @@ local function accept(i, number)
     redis.call('PEXPIRE', home_key(name), arg.home_ms)
     if not keyed then redis.call('HSET', key.config, 'keyed', 1); keyed = true end
   end
+  local entry
   if delay > 0 then
     redis.call('HSET', key.parked, id, cmsgpack.pack(flat))
     redis.call('ZADD', key.delayed, now() + delay, id)
   else
-    redis.call('XADD', home(flat), '*', unpack(flat))
+    entry = redis.call('XADD', home(flat), '*', unpack(flat))
   end
   if traits:find('i', 1, true) then
-    redis.call('HSET', key.named, id, now())
+    redis.call('HSET', key.named, id, entry and entry:match('^%d+') or now()) -- TIME may be later than the entry's id
     redis.call('ZADD', key.cancelled, 'XX', 0, id) -- who has cancelled this id meant an earlier job, which had ended
   end
 end
