@@ -11,7 +11,7 @@ from functools import partial
 from benchmarks.simulation.clock import Clock
 from benchmarks.simulation.server import Server
 from pullet_broker.job import Entry
-from pullet_broker.moves.cycle import OUTCOMES, SUSPECT, Outcome
+from pullet_broker.moves.cycle import OUTCOMES, SUSPECT
 from pullet_broker.settings import Prefetch
 from pullet_workers.errands import WORTH_S, Errand, Step, plan
 from pullet_workers.hand import Finished, Hand
@@ -90,7 +90,7 @@ class SimulatedWorker:
     def _ended(self, entry: Entry, run_s: float) -> None:
         if self.is_dead:
             return
-        self._hand.finish(entry, Finished(Outcome(entry, b"")))
+        self._hand.finish(entry, Finished(entry, b""))
         self._pace.ran(run_s)
         self._work()
 
@@ -110,18 +110,18 @@ class SimulatedWorker:
 
     def _wait_for(self, steps: tuple[Step, ...], number: int) -> None:
         if steps:
-            self._clock.later(max(0.0, steps[0].at - self._clock.now), self._run_errand, steps, number)
+            self._clock.later(max(0.0, steps[0][0] - self._clock.now), self._run_errand, steps, number)
 
     def _run_errand(self, steps: tuple[Step, ...], number: int) -> None:
         if self.is_dead or number != self._plan:
             return
         then = partial(self._wait_for, steps[1:], number)
-        if steps[0].errand is Errand.LOOK:
+        if steps[0][1] is Errand.LOOK:
             then()
-        elif steps[0].errand is Errand.FREE:
+        elif steps[0][1] is Errand.FREE:
             self._free(then)
         else:
-            self._with_right_to_take(partial(self._swap, steps[0].errand is Errand.FETCH, then))
+            self._with_right_to_take(partial(self._swap, steps[0][1] is Errand.FETCH, then))
 
     def _swap(self, fetch: bool, then: Callable[[], None]) -> None:
         wanted = fetch and self._hand.runs > 0 and not self._hand.queued
@@ -139,7 +139,7 @@ class SimulatedWorker:
             return
 
         def work() -> tuple[int, Callable[[], None]]:
-            self._server.cycle(self, [one.outcome.entry for one in aside.finished], 0, alone=False)
+            self._server.cycle(self, [one.entry for one in aside.finished], 0, alone=False)
             self._server.give_back(self, aside.queued)
             return len(aside.queued) + len(aside.finished), answered
 
@@ -152,7 +152,7 @@ class SimulatedWorker:
     # -- both
 
     def _exchange(self, want: int, alone: bool, then: Callable[[], None]) -> None:
-        finished = [one.outcome.entry for one in self._hand.commit(OUTCOMES)]
+        finished = [one.entry for one in self._hand.commit(OUTCOMES)]
 
         def work() -> tuple[int, Callable[[], None]]:
             if self.is_dead:

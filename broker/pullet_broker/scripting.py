@@ -74,10 +74,10 @@ class Script:
 
     def arguments(self, **named: Arg) -> list[Arg]:
         """The named ARGV in the order of the header."""
-        return [named[name] for name in self.args]
+        return list(map(named.__getitem__, self.args))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: a lone job makes two, and each would take 0.6 us more
 class Call(Generic[T]):
     """One call of a script, built without I/O; `parse` turns the raw reply into the answer."""
 

@@ -58,7 +58,7 @@ def test_counters_are_those_of_the_history(
 ) -> None:
     with running(queue, address) as worker, calling(queue, address) as client:
         numbers()  # from now on somebody watches
-        assert wait_until(lambda: worker.runner.report.witness._offset_us is not None)
+        assert wait_until(lambda: worker.runner.report.witness.offset_us is not None)
         assert list(client.map(Kit.echo, range(300))) == list(range(300))
         client.options(retries=2, backoff=0.01).submit(Kit.boom).exception(20)
         client.submit(Kit.boom).exception(20)
@@ -191,7 +191,7 @@ def test_a_prometheus_that_scrapes_sees_the_history(
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     shutil.copy(FOLDER / "rules.yml", tmp_path)
     with prometheus(tmp_path) as url, running(queue, address) as worker, calling(queue, address) as client:
-        assert wait_until(lambda: worker.runner.report.witness._offset_us is not None, 20)
+        assert wait_until(lambda: worker.runner.report.witness.offset_us is not None, 20)
         done = failed = 0
         for round in range(20):
             assert list(client.map(Kit.echo, range(50))) == list(range(50))

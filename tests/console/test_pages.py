@@ -213,7 +213,7 @@ def test_workers_and_callers_are_listed(
     with both[0] as alpha, both[1] as beta, open_page(browser, f"{shown.url}/#/{quick.name}/workers") as page:
         until(page, "document.querySelectorAll('tbody tr').length === 2")
         for worker in (alpha, beta):  # both have heard that somebody watches
-            assert wait_until(lambda one=worker: one.runner.report.witness._offset_us is not None)  # type: ignore[misc]
+            assert wait_until(lambda one=worker: one.runner.report.witness.offset_us is not None)  # type: ignore[misc]
         assert list(client.map(Kit.echo, range(50))) == list(range(50))
         names = page.locator("tbody tr td:first-child").all_inner_texts()
         assert names == ["alpha", "beta"]

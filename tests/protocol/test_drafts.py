@@ -58,6 +58,11 @@ def finished(entry: Entry, value: bytes = BIG) -> Outcome:
     return Outcome(entry, pack_reply("ok", entry.attempt, "w", 7, value))
 
 
+def held(one: Outcome) -> Finished:
+    """The same, as a worker holds it."""
+    return Finished(one.entry, one.reply)
+
+
 def ended(scribe: Scribe, job: str) -> bytes | None:
     reply = scribe.reply(job)
     return None if reply is None else bytes(reply.payload)
@@ -244,8 +249,8 @@ def lossy(address: Address) -> Iterator[Link]:
 def test_a_worker_sends_what_is_missing_in_the_call_itself(scribe: Scribe, lossy: Link) -> None:
     worker, jobs = scribe.worker(), scribe.caller().submit(a_job(), a_job(), a_job())
     entries = worker.take(3)
-    outcomes = [outcome(entries[0]), finished(entries[1]), finished(entries[2], OTHER)]
-    cycled = commit(lossy, scribe.queue, "w", [Finished(one) for one in outcomes])
+    outcomes = [held(outcome(entries[0])), held(finished(entries[1])), held(finished(entries[2], OTHER))]
+    cycled = commit(lossy, scribe.queue, "w", outcomes)
     assert (cycled.fenced, cycled.missing) == ([], [1, 2])
     assert [ended(scribe, job) for job in jobs] == [b"\x01", BIG, OTHER]
 
@@ -254,7 +259,7 @@ def test_what_is_missing_and_came_too_late_is_told_by_its_place(scribe: Scribe, 
     caller, worker = scribe.caller(), scribe.worker()
     one, other = caller.submit(a_job(), a_job())
     entries = worker.take(2)
-    outcomes = [Finished(finished(entry)) for entry in entries]
+    outcomes = [held(finished(entry)) for entry in entries]
     assert worker.cycle(finished(entries[1], OTHER)).fenced == []
     cycled = commit(lossy, scribe.queue, "w", outcomes)
     assert (cycled.fenced, cycled.missing) == ([1], [0, 1])
@@ -280,7 +285,7 @@ def test_a_full_server_takes_large_replies_too(full: Scribe) -> None:
     jobs, worker = full.caller().submit(a_job(), a_job(BIG)), full.worker()
     entries = worker.take(2)
     full.link.execute("CONFIG", "SET", "maxmemory", 1)
-    cycled = commit(full.link, full.queue, "w", [Finished(outcome(entries[0])), Finished(finished(entries[1]))])
+    cycled = commit(full.link, full.queue, "w", [held(outcome(entries[0])), held(finished(entries[1]))])
     assert (cycled.fenced, cycled.missing) == ([], [1])
     assert [ended(full, job) for job in jobs] == [b"\x01", BIG]
     assert full.entries() == 0

@@ -31,13 +31,13 @@ def ended(error: BaseException | None, opts: str = "", raised: int = 0) -> Finis
 def test_a_job_that_went_well_is_not_tried_again() -> None:
     done = ended(None, '{"retries":3}')
     assert (done.failed, done.retry_after_ms) == (False, None)
-    assert done.outcome.reply == b"reply"
+    assert done.reply == b"reply"
 
 
 def test_a_job_that_raised_is_final_unless_retries_are_given() -> None:
     done = ended(ValueError())
     assert (done.failed, done.retry_after_ms) == (True, None)
-    assert (done.outcome.reply, done.outcome.note) == (FAILED, "builtins.ValueError no king")
+    assert (done.reply, done.note) == (FAILED, "builtins.ValueError no king")
 
 
 @pytest.mark.parametrize(("raised", "again"), [(0, True), (1, True), (2, False), (3, False)])

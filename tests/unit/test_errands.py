@@ -16,7 +16,7 @@ def planned(
 ) -> list[tuple[str, float]]:
     """What, and how many milliseconds after the job started."""
     steps = plan(NOW, expected_s, Prefetch(budget_s=BUDGET_S), waits=waits, finished=finished, alone=alone)
-    return [(step.errand.value, round(1000 * (step.at - NOW), 3)) for step in steps]
+    return [(errand.value, round(1000 * (at - NOW), 3)) for at, errand in steps]
 
 
 def test_rows_of_tiny_jobs_only_free_what_waits_behind_one_that_turns_out_long() -> None:

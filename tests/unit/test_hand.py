@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pullet_broker.job import Entry
-from pullet_broker.moves.cycle import Outcome
 from pullet_workers.hand import Aside, Finished, Hand
 
 _ids = itertools.count(1)
@@ -26,7 +25,7 @@ def entries(count: int, lane: int = 4) -> list[Entry]:
 
 
 def finished(entry: Entry) -> Finished:
-    return Finished(Outcome(entry, b"ok"))
+    return Finished(entry, b"ok")
 
 
 def ids(held: list[Entry]) -> list[str]:
@@ -64,9 +63,9 @@ def test_a_commit_is_bounded_and_in_order() -> None:
         hand.start()
         hand.finish(entry, finished(entry))
 
-    assert [one.outcome.entry for one in hand.commit(2)] == taken[:2]
+    assert [one.entry for one in hand.commit(2)] == taken[:2]
     hand.committed()
-    assert [one.outcome.entry for one in hand.commit(64)] == taken[2:]
+    assert [one.entry for one in hand.commit(64)] == taken[2:]
 
 
 def test_it_is_empty_only_without_anything_that_may_still_run() -> None:
@@ -90,7 +89,7 @@ def test_what_is_set_aside_is_neither_started_nor_committed_but_still_held() -> 
     aside = hand.set_aside()
 
     assert aside.queued == taken[2:], "in order: given back in this order, they are taken in it again"
-    assert [one.outcome.entry for one in aside.finished] == [taken[0]]
+    assert [one.entry for one in aside.finished] == [taken[0]]
     assert (hand.queued, hand.commit(64), hand.running) == (0, [], [taken[1]])
     assert ids(hand.held()) == ids(taken)
     hand.put_away(aside)
@@ -137,7 +136,7 @@ def test_a_worker_that_counts_as_dead_starts_nothing_but_its_outcomes_still_go_o
 
     assert hand.start() is None
     assert hand.held() == [taken[1], taken[0]]
-    assert [one.outcome.entry for one in hand.commit(64)] == [taken[0]]
+    assert [one.entry for one in hand.commit(64)] == [taken[0]]
 
 
 def test_several_run_at_once_and_end_in_any_order() -> None:
@@ -210,7 +209,7 @@ class Holding(RuleBasedStateMachine):
 
     @rule()
     def commit_is_answered(self) -> None:
-        self.committed += [one.outcome.entry.id for one in self.committing]
+        self.committed += [one.entry.id for one in self.committing]
         self.committing = []
         self.hand.commit(0)
         self.hand.committed()
@@ -226,7 +225,7 @@ class Holding(RuleBasedStateMachine):
     def put_away(self) -> None:
         aside = self.aside.pop(0)
         self.given += [entry.id for entry in aside.queued]
-        self.committed += [one.outcome.entry.id for one in aside.finished]
+        self.committed += [one.entry.id for one in aside.finished]
         self.hand.put_away(aside)
 
     @precondition(lambda self: self.aside)
@@ -275,7 +274,7 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
             while (entry := hand.start()) is not None:
                 started.append(entry.id)
                 hand.finish(entry, finished(entry))
-            sent.extend(one.outcome.entry.id for one in hand.commit(64))
+            sent.extend(one.entry.id for one in hand.commit(64))
             hand.committed()
         over.set()
 
@@ -284,7 +283,7 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
             aside = hand.set_aside()
             if aside:
                 given.extend(entry.id for entry in aside.queued)
-                sent.extend(one.outcome.entry.id for one in aside.finished)
+                sent.extend(one.entry.id for one in aside.finished)
                 hand.put_away(aside)
 
     threads = [threading.Thread(target=loop), threading.Thread(target=courier)]
@@ -293,7 +292,7 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
     for thread in threads:
         thread.join(30)
 
-    sent.extend(one.outcome.entry.id for one in hand.commit(len(taken)))
+    sent.extend(one.entry.id for one in hand.commit(len(taken)))
     assert Counter(started) + Counter(given) == Counter(entry.id for entry in taken)
     assert Counter(sent) == Counter(started), "each outcome goes out once"
     assert given, "the courier had its share"
@@ -322,4 +321,4 @@ def test_what_runs_since_before_a_worker_counted_as_dead_may_still_end_first() -
     hand.clear()
     hand.drop([entry])
     hand.finish(entry, finished(entry))
-    assert [one.outcome.entry for one in hand.commit(64)] == [entry]
+    assert [one.entry for one in hand.commit(64)] == [entry]

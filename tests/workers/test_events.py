@@ -35,7 +35,7 @@ def heard(link: Link, queue: Queue) -> list[Ended]:
 
 def knows(worker: Worker) -> bool:
     """Does it know that somebody watches?"""
-    return worker.runner.report.witness._offset_us is not None
+    return worker.runner.report.witness.offset_us is not None
 
 
 @pytest.fixture

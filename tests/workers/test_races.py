@@ -14,7 +14,7 @@ from pullet_broker.codec import encode_call
 from pullet_broker.job import Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import Outcome, wait_for_work
+from pullet_broker.moves.cycle import wait_for_work
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Lease, Queue
@@ -124,7 +124,7 @@ def test_no_second_connection_ends_another_job_under_the_same_entry(queue: Queue
     hand.take(taken)
     for entry in taken[:2]:
         hand.start()
-        hand.finish(entry, Finished(Outcome(entry, b"ok 1 w 0\n")))
+        hand.finish(entry, Finished(entry, b"ok 1 w 0\n"))
     hand.start()
     exchange, errands = Exchange(queue, hand, lambda: "w"), Link.to(queue, address, "errands")
     errands.open()

@@ -25,12 +25,12 @@ def finish(entry: Entry, done: Done, event: Note | None = None) -> Finished | No
     if done.reply is None:
         return None
     if done.error is None or done.failure is None:
-        return Finished(Outcome(entry, done.reply, "", event))
-    outcome = Outcome(entry, done.reply, note(done.failure), event, done.log)
-    return Finished(outcome, failed=True, retry_after_ms=retry_after_ms(entry, done.error, done.failure))
+        return Finished(entry, done.reply, "", event)
+    again_ms = retry_after_ms(entry, done.error, done.failure)
+    return Finished(entry, done.reply, note(done.failure), event, done.log, failed=True, retry_after_ms=again_ms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Take:
     """What a worker takes when it commits: see `cycle`."""
 
@@ -47,7 +47,7 @@ def commit(link: Link, queue: Queue, consumer: str, finished: Sequence[Finished]
     """Send outcomes, and take. When the link breaks, nobody knows which of them count: commit them all again."""
     cycled: Cycled = link.run_all(commits(queue, consumer, finished, take))[-1]
     if cycled.missing:
-        outcomes = _outcomes(finished)
+        outcomes = [one for one in finished if not one.failed]
         whole = [in_one_piece(outcomes[place]) for place in cycled.missing]
         again = link.run(cycle(queue, consumer, whole, 0, alone=False, high_first=False))
         cycled.fenced.extend(cycled.missing[place] for place in again.fenced)
@@ -56,10 +56,13 @@ def commit(link: Link, queue: Queue, consumer: str, finished: Sequence[Finished]
 
 def commits(queue: Queue, consumer: str, finished: Sequence[Finished], take: Take) -> list[Call[Any]]:
     """One `fail` for each job that raised, then one `cycle` for the others, which also takes."""
-    failed = [fail(queue, consumer, one.outcome, retry_after_ms=one.retry_after_ms) for one in finished if one.failed]
+    calls: list[Call[Any]] = []
+    outcomes: list[Outcome] = []
+    for one in finished:
+        if one.failed:
+            calls.append(fail(queue, consumer, one, retry_after_ms=one.retry_after_ms))
+        else:
+            outcomes.append(one)
     how = {"alone": take.alone, "high_first": take.high_first, "yields": take.yields}
-    return [*failed, cycle(queue, consumer, _outcomes(finished), take.want, **how)]
-
-
-def _outcomes(finished: Sequence[Finished]) -> list[Outcome]:
-    return [one.outcome for one in finished if not one.failed]
+    calls.append(cycle(queue, consumer, outcomes, take.want, **how))
+    return calls

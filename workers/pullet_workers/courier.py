@@ -60,7 +60,7 @@ class Courier:
         self._ahead = ahead
         self._plan = plan
         until = self._sleeps_until
-        if plan and until is not None and plan[0].at + SOON_S < until:
+        if plan and until is not None and plan[0][0] + SOON_S < until:
             self._ring()
 
     def stop(self) -> None:
@@ -80,11 +80,11 @@ class Courier:
             if self._plan is not plan:
                 plan, place = self._plan, 0
             step = plan[place] if place < len(plan) else None
-            if step is not None and step.at <= time.monotonic():
-                self._do(step.errand)
+            if step is not None and step[0] <= time.monotonic():
+                self._do(step[1])
                 place += 1
             else:
-                self._sleep(plan, step.at if step else time.monotonic() + LINGER_S if lingers else float("inf"))
+                self._sleep(plan, step[0] if step else time.monotonic() + LINGER_S if lingers else float("inf"))
                 lingers = step is not None
 
     def _sleep(self, plan: tuple[Step, ...], until: float) -> None:

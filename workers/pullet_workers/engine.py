@@ -92,7 +92,7 @@ class Engine:
         else:
             done = self._run(entry)
         leave(token)
-        return ended(attempt, done)
+        return done if done.error is None and attempt.reports is None else ended(attempt, done)
 
     async def run_async(self, entry: Entry) -> Done:
         """The same for an engine on an event loop."""
@@ -175,7 +175,7 @@ class Engine:
             payload = encode(value, name="result")
         except (EncodeError, TooLarge) as error:
             return self._unsendable(entry, error, "the result", run_s)
-        return Done(self._pack("ok", entry, run_s, payload), None, run_s)
+        return Done(pack_reply("ok", entry.attempt, self._worker, int(run_s * 1e6), payload), None, run_s)
 
     def failed(self, entry: Entry, error: BaseException, failure: Failure, run_s: float) -> Done:
         """The method raised, or could not be called."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from operator import attrgetter
-from typing import NamedTuple
+from operator import itemgetter
+from typing import TypeAlias
 
 from pullet_broker.settings import Prefetch
 
@@ -28,9 +28,9 @@ class Errand(Enum):
     """See whether the next job has started."""
 
 
-class Step(NamedTuple):
-    at: float
-    errand: Errand
+Step: TypeAlias = tuple[float, Errand]
+"""When, and what. A plain tuple, because three are made between two jobs."""
+_WHEN = itemgetter(0)
 
 
 def plan(
@@ -43,19 +43,16 @@ def plan(
     time and no job waits long behind another, however long jobs are.
     """
     budget = prefetch.budget_s
+    free_s = FREE_AFTER * budget
     if expected_s is None or expected_s < WORTH_S:
-        return (Step(now + FREE_AFTER * budget, Errand.FREE),) if waits else ()
-    commit = (Step(now, Errand.COMMIT),) if finished else ()
-    look = (Step(now + expected_s + SOON_S / 2, Errand.LOOK),) if expected_s >= 10 * SOON_S else ()
+        return ((now + free_s, Errand.FREE),) if waits else ()
+    commit = ((now, Errand.COMMIT),) if finished else ()
+    look = ((now + expected_s + SOON_S / 2, Errand.LOOK),) if expected_s >= 10 * SOON_S else ()
     if alone:
         return (*commit, *look)
     if waits:
-        return _in_order(*commit, Step(now + FREE_AFTER * budget, Errand.FREE), *look)
+        return tuple(sorted((*commit, (now + free_s, Errand.FREE), *look), key=_WHEN))
     fetch_at = now + max(0.0, expected_s - budget)
     if fetch_at - now < WORTH_S:
         commit, fetch_at = (), now
-    return _in_order(*commit, Step(fetch_at, Errand.FETCH), Step(fetch_at + FREE_AFTER * budget, Errand.FREE), *look)
-
-
-def _in_order(*steps: Step) -> tuple[Step, ...]:
-    return tuple(sorted(steps, key=attrgetter("at")))
+    return tuple(sorted((*commit, (fetch_at, Errand.FETCH), (fetch_at + free_s, Errand.FREE), *look), key=_WHEN))

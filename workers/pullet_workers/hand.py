@@ -19,10 +19,9 @@ from pullet_broker.moves.cycle import Outcome
 
 
 @dataclass(slots=True, eq=False)
-class Finished:
+class Finished(Outcome):
     """An outcome, and when to run the job again if it is to be retried."""
 
-    outcome: Outcome
     failed: bool = False
     retry_after_ms: int | None = None
 
@@ -135,7 +134,7 @@ class Hand:
         with self._moving:
             while self._finished and len(self._committing) < most:
                 one = self._finished.popleft()
-                if id(one.outcome.entry) not in self._lost:
+                if id(one.entry) not in self._lost:
                     self._committing.append(one)
             return list(self._committing)
 
@@ -179,9 +178,9 @@ class Hand:
         with self._moving:
             entries = self.running  # looked at first: what ends meanwhile is then found among the finished
             finished = [*self._committing, *self._finished]
-            entries += [*self._queued, *(one.outcome.entry for one in finished)]
+            entries += [*self._queued, *(one.entry for one in finished)]
             for aside in self._aside:
-                entries += aside.queued + [one.outcome.entry for one in aside.finished]
+                entries += aside.queued + [one.entry for one in aside.finished]
             return list({id(entry): entry for entry in entries if id(entry) not in self._lost}.values())
 
     def drop(self, lost: Iterable[Entry]) -> None:
@@ -223,4 +222,4 @@ def _drain(source: deque[T]) -> list[T]:
 
 
 def _place(one: Finished) -> tuple[int, str]:
-    return one.outcome.entry.lane, one.outcome.entry.id
+    return one.entry.lane, one.entry.id

@@ -111,7 +111,11 @@ class Loop:
     def _work(self) -> None:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""
         planned, stopping, hand, batches = False, self._stopping.is_set, self._hand, self._batches
-        while not stopping() and self._is_nothing_due(now := time.monotonic()) and (entry := hand.start()) is not None:
+        consumer, health = self._consumer, self._health
+        while not stopping():
+            now = time.monotonic()
+            if now >= consumer.compare_at or now >= health.next_at or (entry := hand.start()) is None:
+                break
             if batches and (batch := batches.get(entry.method)) is not None:
                 self._run_batch(entry, batch)
                 planned = False
@@ -121,9 +125,6 @@ class Loop:
                 planned = True
             self._run_job(entry, now)
         self._courier.follow(NOTHING)
-
-    def _is_nothing_due(self, now: float) -> bool:
-        return self._consumer.compare_at > now < self._health.next_at
 
     def _plan_errands(self, entry: Entry, expected_s: float | None, ahead: int = 1) -> None:
         steps = plan(
@@ -142,7 +143,9 @@ class Loop:
         if entry.large:
             self._fetch_arguments([entry])
         done = self._engine.run(entry)
-        self._hand.finish(entry, finish(entry, done, self._report.witness.note(done)))
+        witness = self._report.witness
+        event = None if witness.offset_us is None else witness.note(done)
+        self._hand.finish(entry, finish(entry, done, event))
         self._pace.ran(done.run_s)
         self._report.finished(entry, done)
 

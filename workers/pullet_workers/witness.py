@@ -17,22 +17,23 @@ class Witness:
     """Knows whether somebody watches, and the server's clock; both as of the last beat."""
 
     def __init__(self) -> None:
-        self._offset_us: int | None = None
+        self.offset_us: int | None = None
+        """What to add to this process's clock for the server's; None while nobody watches."""
 
     def heed(self, watched_us: int) -> None:
         """What a beat said: the server's time, or 0 when nobody watches."""
         if not watched_us:
-            self._offset_us = None
+            self.offset_us = None
             return
-        measured, known = watched_us - time.perf_counter_ns() // 1000, self._offset_us
+        measured, known = watched_us - time.perf_counter_ns() // 1000, self.offset_us
         if known is None or abs(measured - known) > STEP_US:
-            self._offset_us = measured
+            self.offset_us = measured
         else:
-            self._offset_us = max(measured, known - DRIFT_US)  # what an answer takes only ever makes it smaller
+            self.offset_us = max(measured, known - DRIFT_US)  # what an answer takes only ever makes it smaller
 
     def note(self, done: Done, batch: int = 1) -> Note | None:
         """What to tell of an attempt that ended just now; None when nobody watches."""
-        offset_us = self._offset_us
+        offset_us = self.offset_us
         if offset_us is None:
             return None
         return offset_us + time.perf_counter_ns() // 1000, done.run_s, batch
