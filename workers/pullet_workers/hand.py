@@ -79,9 +79,11 @@ class Hand:
 
     def start(self) -> Entry | None:
         """The next entry to run, or None."""
+        if not self._queued:  # as at the end of each row: cheaper than to raise
+            return None
         try:
             entry = self._queued.popleft()
-        except IndexError:
+        except IndexError:  # the courier took it at this moment
             return None
         self._running[id(entry)] = entry
         return entry

@@ -109,7 +109,10 @@ class Loop:
             self._all_taken = not self._consumer.wait(self._health.left_ms(time.monotonic()), calm=cycled.calm)
 
     def _work(self) -> None:
-        """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier."""
+        """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier.
+
+        A tiny job with nothing behind it needs no plan.
+        """
         planned, stopping, hand, batches = False, self._stopping.is_set, self._hand, self._batches
         consumer, health = self._consumer, self._health
         while not stopping():
@@ -120,11 +123,13 @@ class Loop:
                 self._run_batch(entry, batch)
                 planned = False
                 continue
-            if not planned or (self._pace.expected_s or 0) >= WORTH_S:
-                self._plan_errands(entry, self._pace.expected_s)
+            expected_s = self._pace.expected_s
+            if (expected_s or 0) >= WORTH_S or (not planned and hand.queued):
+                self._plan_errands(entry, expected_s)
                 planned = True
             self._run_job(entry, now)
-        self._courier.follow(NOTHING)
+        if planned:
+            self._courier.follow(NOTHING)
 
     def _plan_errands(self, entry: Entry, expected_s: float | None, ahead: int = 1) -> None:
         steps = plan(
@@ -168,6 +173,7 @@ class Loop:
         for entry, one in zip(entries, done, strict=True):
             self._hand.finish(entry, finish(entry, one, self._report.witness.note(one, len(done))))
             self._report.finished(entry, one)
+        self._courier.follow(NOTHING)
 
     def _gather(self, first: Entry, batch: Batch) -> list[Entry]:
         """What waits, up to a batch; with less than that, what comes in time. Others in hand must not wait for it."""
@@ -208,6 +214,7 @@ class Loop:
         try:
             self._consumer.fetch_arguments(entries)
         except ServerError:
+            self._courier.follow(NOTHING)
             for entry in reversed(entries):
                 self._hand.put_back(entry)
                 self._report.dropped(entry)
