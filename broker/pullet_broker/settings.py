@@ -81,6 +81,7 @@ class Prefetch:
     budget_s: float = 0.005
     """Run time that may lie in a worker's hand; also how long a job waits there before it is given back."""
     most_jobs: int = 64
+    """In one take. Where two such batches fit the budget, one is fetched while the other runs."""
 
     def __post_init__(self) -> None:
         _all_positive(self)

@@ -56,7 +56,7 @@ RULES = (
         "H4",
         "who compares holds the right to take",
         "workers/pullet_workers/exchange.py",
-        ("self.taking = threading.Lock()", "self.taking = threading.Semaphore(9)"),
+        ("self._right = threading.Lock()", "self._right = threading.Semaphore(9)"),
         "workers/test_races.py::test_what_is_being_fetched_is_not_taken_for_stranded",
     ),
     _rule(

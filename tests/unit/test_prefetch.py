@@ -30,6 +30,12 @@ def test_as_many_as_fit_the_budget(run_s: float, want: int) -> None:
     assert after(run_s).want() == pytest.approx(want, abs=1)
 
 
+@pytest.mark.parametrize(("run_s", "want"), [(0.0, 64), (0.00003, 64), (0.0001, 25), (0.0002, 0), (0.005, 0)])
+def test_it_goes_ahead_where_two_batches_fit_the_budget(run_s: float, want: int) -> None:
+    assert after().want_ahead() == 0
+    assert after(run_s).want_ahead() == pytest.approx(want, abs=1)
+
+
 def test_a_single_long_job_does_not_slow_the_tiny_ones_for_long() -> None:
     pace = after(*[0.00001] * 50, 60.0)
     assert pace.want() >= 1

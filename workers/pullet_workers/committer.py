@@ -69,7 +69,7 @@ class Committer:
                     return
             try:
                 if self._hand.finished:
-                    with self._exchange.taking:
+                    with self._exchange:
                         self._exchange.run(self._link, 0, alone=False)
                 if self._must_free():
                     self._free()

@@ -65,7 +65,7 @@ class ConcurrentLoop:
     def turn(self) -> None:
         """Compare when it is time, commit, take, start; then wait for whatever comes first."""
         self._look_after()
-        with self._exchange.taking:
+        with self._exchange:
             if self._consumer.is_compare_due():
                 self._consumer.compare()
             self._start()
@@ -82,7 +82,7 @@ class ConcurrentLoop:
         self._committer.stop()
         self._give_back_queued()
         while self._hand.runs and not self._given_up:
-            with self._exchange.taking:
+            with self._exchange:
                 self._exchange.run(self._consumer.link, 0, alone=False)
             self._wait_for_end()
         self._consumer.leave()

@@ -6,14 +6,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 
-from pullet_broker.address import Address
 from pullet_broker.errors import ServerError
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import RETURNS, give_back
 from pullet_broker.settings import Queue
 from pullet_workers.commit import commit
+from pullet_workers.consumer import Consumer
 from pullet_workers.errands import SOON_S, Errand, Step
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Aside, Hand
@@ -32,18 +31,9 @@ class Courier:
     """Follows the plan of the running job; a new plan replaces the one before. A lazy timer: a plan does not wake a
     thread that will be awake by itself when the first step is due, or soon after."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        address: Address,
-        hand: Hand,
-        exchange: Exchange,
-        consumer: Callable[[], str],
-        on_trouble: Callable[[], None],
-    ) -> None:
+    def __init__(self, queue: Queue, hand: Hand, exchange: Exchange, consumer: Consumer) -> None:
         self._queue, self._hand, self._exchange, self._consumer = queue, hand, exchange, consumer
-        self._on_trouble = on_trouble
-        self._link = Link.to(queue, address, "errands")
+        self._link = Link.to(queue, consumer.link.address, "errands")
         self._bell = threading.Lock()  # rung between two jobs: a condition takes five times as long
         self._bell.acquire()
         self._plan = NOTHING
@@ -101,28 +91,39 @@ class Courier:
                 self._swap(fetch=errand is Errand.FETCH)
         except ServerError as error:
             log.info("an errand failed", extra={"queue": self._queue.name, "error": str(error)})
-            self._on_trouble()
+            self._consumer.compare_soon()
 
     def _swap(self, fetch: bool) -> None:
-        with self._exchange.taking:
+        with self._exchange:
             wanted = fetch and self._hand.runs > 0 and not self._hand.queued
             self._exchange.run(self._link, self._ahead if wanted else 0, alone=False)
 
     def _free(self) -> None:
         """Repeated until it is answered: giving back and committing twice changes nothing."""
-        aside = self._hand.set_aside()
-        while aside and not self._stopping.is_set():
+        aside: Aside | None = None
+        while not self._stopping.is_set():
             try:
-                self._hand_in(aside)
-                self._hand.put_away(aside)
+                if aside is None:
+                    aside = self._set_aside()
+                if aside:
+                    self._hand_in(aside)
+                    self._hand.put_away(aside)
                 return
             except ServerError as error:
                 log.info("cannot give back yet", extra={"queue": self._queue.name, "error": str(error)})
+                self._consumer.compare_soon()
                 self._stopping.wait(RETRY_S)
+
+    def _set_aside(self) -> Aside:
+        """Everything that waits, with what is on its way, and what an answer that got lost has brought."""
+        with self._exchange:
+            if self._consumer.is_compare_due():
+                self._consumer.compare()
+            return self._hand.set_aside()
 
     def _hand_in(self, aside: Aside) -> None:
         self._exchange.reopen(self._link)
         if aside.finished:
-            commit(self._link, self._queue, self._consumer(), aside.finished)
+            commit(self._link, self._queue, self._consumer.label, aside.finished)
         for start in range(0, len(aside.queued), RETURNS):
-            self._link.run(give_back(self._queue, self._consumer(), aside.queued[start : start + RETURNS]))
+            self._link.run(give_back(self._queue, self._consumer.label, aside.queued[start : start + RETURNS]))

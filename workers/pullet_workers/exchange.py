@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pullet_broker.link import Link
 from pullet_broker.moves.cycle import OUTCOMES, Cycled, reconcile
+from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
-from pullet_workers.commit import Take, commit
-from pullet_workers.hand import Hand
+from pullet_broker.translation import ScriptMissing
+from pullet_workers.commit import Take, commit, commits
+from pullet_workers.hand import Finished, Hand
 
 log = logging.getLogger("pullet.worker")
 
@@ -18,20 +21,63 @@ HIGH_EVERY = 4
 """Every fourth take starts with the `high` lane, so that re-issued jobs do not starve urgent ones."""
 
 
+class Ahead(NamedTuple):
+    """A cycle that was sent, and whose answer nobody has read yet."""
+
+    link: Link
+    call: Call[Cycled]
+
+
 class Exchange:
-    """Holds the right to take. While somebody has it, nobody else takes, commits or compares."""
+    """The right to take: `with exchange:` nobody else takes, commits or compares. What was sent ahead arrives first.
+
+    Entering raises `ServerUnavailable` where that answer got lost: what it brought is found by comparing.
+    """
 
     def __init__(self, queue: Queue, hand: Hand, consumer: Callable[[], str]) -> None:
         self._queue, self._hand, self._consumer = queue, hand, consumer
         self._takes = 0
-        self.taking = threading.Lock()
+        self._ahead: Ahead | None = None
+        self._right = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._right.acquire()
+        if self._ahead is None:
+            return
+        try:
+            self._arrive()
+        except BaseException:
+            self._right.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._right.release()
+
+    @property
+    def is_ahead(self) -> bool:
+        """An answer is on its way, and jobs with it."""
+        return self._ahead is not None
 
     def run(self, link: Link, want: int, *, alone: bool) -> Cycled:
-        """Needs `taking`. When the link breaks, the outcomes stay in hand and go out again."""
+        """Needs the right. When the link breaks, the outcomes stay in hand and go out again."""
         self.reopen(link)
         while self._hand.finished > OUTCOMES:
             self._run(link, 0, alone=False)
         return self._run(link, want, alone=alone)
+
+    def run_ahead(self, link: Link, want: int) -> None:
+        """The same, for a worker that has jobs in hand and need not wait for the answer: whoever has the right next
+        reads it. Only what one plain `cycle` can say goes ahead."""
+        if self._hand.finished > OUTCOMES or not link.is_open:
+            self.run(link, want, alone=False)
+            return
+        finished, take = self._hand.commit(OUTCOMES), self._take(want, alone=False)
+        calls = commits(self._queue, self._consumer(), finished, take)
+        if len(calls) > 1 or calls[0].drafts:
+            self._settle(finished, take, link)
+            return
+        link.post(calls[0])
+        self._ahead = Ahead(link, calls[0])
 
     def reopen(self, link: Link) -> None:
         """Where a connection was lost, drop what is held and not pending, before anything is committed or given back.
@@ -46,12 +92,28 @@ class Exchange:
         self._hand.drop(held[place] for place in lost)
 
     def _run(self, link: Link, want: int, *, alone: bool) -> Cycled:
-        finished = self._hand.commit(OUTCOMES)
+        return self._settle(self._hand.commit(OUTCOMES), self._take(want, alone=alone), link)
+
+    def _take(self, want: int, *, alone: bool) -> Take:
         self._takes += want > 0
-        take = Take(want, alone=alone, high_first=self._takes % HIGH_EVERY == 0, yields=not alone)
+        return Take(want, alone=alone, high_first=self._takes % HIGH_EVERY == 0, yields=not alone)
+
+    def _settle(self, finished: list[Finished], take: Take, link: Link) -> Cycled:
         cycled = commit(link, self._queue, self._consumer(), finished, take)
+        self._heed(cycled)
+        return cycled
+
+    def _arrive(self) -> None:
+        """Read the answer to what went ahead. How the queue sees this worker is the next one's to say."""
+        ahead, self._ahead = self._ahead, None
+        assert ahead
+        try:
+            self._heed(ahead.call.parse(ahead.link.receive()))
+        except ScriptMissing:
+            log.debug("the server had forgotten the script: nothing was committed or taken")
+
+    def _heed(self, cycled: Cycled) -> None:
         self._hand.committed()
         if cycled.fenced:
             log.warning("outcomes came too late", extra={"queue": self._queue.name, "jobs": len(cycled.fenced)})
         self._hand.take(cycled.entries)
-        return cycled

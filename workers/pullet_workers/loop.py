@@ -23,7 +23,7 @@ from pullet_workers.errands import WORTH_S, plan
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Hand
 from pullet_workers.health import Health, judge, raised
-from pullet_workers.prefetch import Pace
+from pullet_workers.prefetch import LEAST_AHEAD, Pace
 from pullet_workers.report import Report
 
 
@@ -47,9 +47,7 @@ class Loop:
         self._pace, self._batch_pace = Pace(queue.prefetch), Pace(queue.prefetch)
         self._batch = 1  # jobs of one call, as far as the last one tells
         self._all_taken = False  # the last take got less than it asked for: nothing else waits
-        self._courier = Courier(
-            queue, consumer.link.address, hand, exchange, lambda: consumer.label, on_trouble=consumer.compare_soon
-        )
+        self._courier = Courier(queue, hand, exchange, consumer)
 
     @property
     def engine(self) -> Engine:
@@ -62,17 +60,19 @@ class Loop:
         """Ask how the engine is and compare, each when it is time; refill an empty hand, run what is in it."""
         if self._health.is_due(time.monotonic()):
             self._ask()
-        with self._exchange.taking:
+        with self._exchange:
             if self._consumer.is_compare_due():
                 self._consumer.compare()
             if not self._hand.queued:
                 self._refill()
+            self._go_ahead()
         self._work()
 
     def leave(self) -> None:
         """Repeat it when the server was away."""
         self._courier.stop()
-        self._consumer.leave()
+        with self._exchange:
+            self._consumer.leave()
 
     def wake(self) -> None:
         """From another thread: it is to stop."""
@@ -83,7 +83,8 @@ class Loop:
     def give_up(self, link: Link) -> bool:
         """From another thread: a call never ends, so leave in its stead."""
         self._courier.stop()
-        self._consumer.leave(link)
+        with self._exchange:
+            self._consumer.leave(link)
         return True
 
     def close_engine(self) -> None:
@@ -101,12 +102,18 @@ class Loop:
 
     def _refill(self) -> None:
         """Commit what is finished and take; with nothing to take, wait for it."""
-        want = min(OUTCOMES, max(self._pace.want(), self._batch))
+        want = min(OUTCOMES, max(self._pace.want_ahead() or self._pace.want(), self._batch))
         cycled = self._exchange.run(self._consumer.link, want, alone=self._hand.is_empty)
         self._all_taken = len(cycled.entries) < want
         if self._consumer.heed(cycled.standing) and not (cycled.entries or cycled.dropped):
             self._report.state = "idle"
             self._all_taken = not self._consumer.wait(self._health.left_ms(time.monotonic()), calm=cycled.calm)
+
+    def _go_ahead(self) -> None:
+        """With many tiny jobs in hand, let the server commit and hand out while they run."""
+        want = self._pace.want_ahead()
+        if want and self._hand.queued >= LEAST_AHEAD and not self._batches and not self._stopping.is_set():
+            self._exchange.run_ahead(self._consumer.link, min(OUTCOMES, want))
 
     def _work(self) -> None:
         """Run what is in hand. Outcomes of tiny jobs go out together, those of longer ones with the courier.
@@ -136,7 +143,7 @@ class Loop:
             time.monotonic(),
             expected_s,
             self._prefetch,
-            waits=self._hand.queued > 0,
+            waits=self._hand.queued > 0 or self._exchange.is_ahead,
             finished=self._hand.finished > 0,
             alone=entry.lane == SUSPECT,
         )
@@ -197,7 +204,9 @@ class Loop:
 
     def _come(self, missing: int, deadline: float) -> bool:
         """Take what waits, else wait for more until the deadline. False when that was all."""
-        with self._exchange.taking:
+        with self._exchange:
+            if self._hand.queued:
+                return True
             if not self._all_taken:
                 want = min(OUTCOMES, missing)
                 cycled = self._exchange.run(self._consumer.link, want, alone=False)
@@ -212,7 +221,8 @@ class Loop:
 
     def _fetch_arguments(self, entries: Sequence[Entry]) -> None:
         try:
-            self._consumer.fetch_arguments(entries)
+            with self._exchange:
+                self._consumer.fetch_arguments(entries)
         except ServerError:
             self._courier.follow(NOTHING)
             for entry in reversed(entries):

@@ -9,6 +9,9 @@ WEIGHT = 0.2
 CEILING = 4
 """One run counts as at most this many budgets, so that a single long job does not slow the tiny ones for long."""
 
+LEAST_AHEAD = 16
+"""Fewer jobs than this are not worth a cycle of their own beside those that run."""
+
 
 class Pace:
     """An exponentially weighted moving average of run times, and what follows from it."""
@@ -38,3 +41,12 @@ class Pace:
         if self._mean_s * self._most <= self._budget_s:
             return self._most
         return max(1, int(self._budget_s / self._mean_s))
+
+    def want_ahead(self) -> int:
+        """Jobs to take while as many run, both in one budget; 0 where they are too few for that."""
+        if self.expected_s is None:
+            return 0
+        if 2 * self._mean_s * self._most <= self._budget_s:
+            return self._most
+        want = int(self._budget_s / self._mean_s / 2)
+        return want if want >= LEAST_AHEAD else 0
