@@ -152,6 +152,10 @@ class Queue:
         if self.place:
             check_length("place", self.place)
 
+    def __hash__(self) -> int:
+        """Of its name: what is remembered for a queue is looked up for every job, and a hash of all takes 3 us."""
+        return hash((self.name, self.place))
+
     @classmethod
     def of(cls, given: str | Queue, codec: Codec | None) -> Queue:
         """From what users write: a name or settings, and perhaps `codec=`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pullet_broker.job import Entry, Job
+from pullet_broker.job import Entry, Job, new_client_id
 from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
 from pullet_broker.moves.cycle import Outcome, claim, cycle, fail, give_back, reconcile
@@ -31,7 +31,7 @@ ENTRY = Entry(4, "1-0", "job", "work", b"", CLIENT, "")
 
 CALLS: dict[str, Callable[[], Call[Any]]] = {
     "submit": lambda: submit(QUEUE, CLIENT, 1, 1, [Job("a", "work", b""), Job("b", "work", b"")]),
-    "cycle": lambda: cycle(QUEUE, "w", [Outcome(ENTRY, b"")], 1, alone=True, high_first=False),
+    "cycle": lambda: cycle(QUEUE, new_client_id(), [Outcome(ENTRY, b"")], 1, alone=True, high_first=False),
     "fail": lambda: fail(QUEUE, "w", Outcome(ENTRY, b""), retry_after_ms=None),
     "give_back": lambda: give_back(QUEUE, "w", [ENTRY]),
     "reap": lambda: reap(QUEUE, "w", blame=True),

@@ -89,18 +89,7 @@ def cycle(
     for such a worker; a worker that always fetches the next job before it ends one would never be alone.
     """
     script = load("cycle")
-    args = script.arguments(
-        schema=SCHEMA,
-        consumer=consumer,
-        want=want,
-        alone=int(alone),
-        yields=int(yields),
-        high_first=int(high_first),
-        draft=queue.keys.draft_reply_prefix,
-        home_ms=queue.affinity.home_ms,
-        events=tell(outcomes),
-        **settling(queue),
-    )
+    args = [*_settled(queue, consumer), want, int(alone), int(yields), int(high_first), tell(outcomes)]
     drafts: list[Command] = []
     for outcome in outcomes:
         entry, reply, traits = outcome.entry, outcome.reply, "b" if outcome.entry.large else ""
@@ -109,6 +98,23 @@ def cycle(
             reply, traits = first_line(reply), traits + "d"
         args += (entry.lane, entry.id, entry.job, entry.client, entry.ttl_ms, traits, reply)
     return Call(script, fixed_keys(script, queue.keys), args, _read_cycled, drafts)
+
+
+@lru_cache(maxsize=256)
+def _settled(queue: Queue, consumer: str) -> tuple[Arg, ...]:
+    """The ARGV that never change, which come first: to put them together takes longer than all else."""
+    script = load("cycle")
+    varying: dict[str, Arg] = {"want": 0, "alone": 0, "yields": 0, "high_first": 0, "events": ""}
+    named = script.arguments(
+        schema=SCHEMA,
+        consumer=consumer,
+        draft=queue.keys.draft_reply_prefix,
+        home_ms=queue.affinity.home_ms,
+        **settling(queue),
+        **varying,
+    )
+    assert script.args[-len(varying) :] == (*varying,), "cycle.lua must have these ARGV last, in this order"
+    return tuple(named[: -len(varying)])
 
 
 def _read_cycled(raw: Any) -> Cycled:

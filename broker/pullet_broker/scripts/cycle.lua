@@ -1,6 +1,6 @@
 -- cycle: commit what a worker has finished and take what it runs next.
 -- KEYS     config workers cancelled watched progress named stats events storm LANES
--- ARGV     schema consumer want alone yields high_first home_ms events reply draft inbox blob inline ttl ...
+-- ARGV     schema consumer home_ms reply draft inbox blob inline ttl want alone yields high_first events ...
 --          then for each outcome: lane entry id client ttl_ms traits reply
 --          want: jobs to take, 0 for none; alone: 1 when the worker will hold nothing else;
 --          yields: 1 to take nothing while a suspect waits;
