@@ -102,8 +102,8 @@ class SimulatedWorker:
             self._clock.now,
             self._pace.expected_s,
             self._prefetch,
-            waits=hand.queued > 0,
-            finished=hand.finished > 0,
+            waits=bool(hand.queued),
+            finished=bool(hand.finished),
             alone=entry.lane == SUSPECT,
         )
         self._wait_for(steps, self._plan)

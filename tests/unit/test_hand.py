@@ -35,7 +35,7 @@ def ids(held: list[Entry]) -> list[str]:
 def test_entries_start_in_the_order_in_which_they_were_taken() -> None:
     hand, taken = Hand(), entries(3)
     hand.take(taken)
-    assert hand.queued == 3
+    assert len(hand.queued) == 3
 
     assert [hand.start(), hand.start(), hand.start(), hand.start()] == [*taken, None]
     assert hand.runs == 3
@@ -90,7 +90,7 @@ def test_what_is_set_aside_is_neither_started_nor_committed_but_still_held() -> 
 
     assert aside.queued == taken[2:], "in order: given back in this order, they are taken in it again"
     assert [one.entry for one in aside.finished] == [taken[0]]
-    assert (hand.queued, hand.commit(64), hand.running) == (0, [], [taken[1]])
+    assert (len(hand.queued), hand.commit(64), hand.running) == (0, [], [taken[1]])
     assert ids(hand.held()) == ids(taken)
     hand.put_away(aside)
     assert hand.held() == [taken[1]]

@@ -51,10 +51,10 @@ def test_jobs_on_their_way_when_one_turns_out_long_are_run_by_another_worker(
     arrive, losses = Exchange._arrive, []
 
     def lose_one(self: Exchange) -> None:
-        assert self._ahead
+        assert self.ahead
         if is_lost and slow.started.is_set() and self is worker.runner._exchange and not losses:
             losses.append(self)
-            self._ahead.link.close()
+            self.ahead.link.close()
         arrive(self)
 
     slow, free = Kit(), Kit()

@@ -79,7 +79,7 @@ class Committer:
                 self._pause(RETRY_S)
 
     def _has_work(self) -> bool:
-        return self._on and (self._hand.finished > 0 or self._must_free())
+        return self._on and (bool(self._hand.finished) or self._must_free())
 
     def _must_free(self) -> bool:
         """The read was begun with jobs in hand, so without the suspects' lane; now a suspect may be taken."""
@@ -94,4 +94,4 @@ class Committer:
 
     def _pause(self, seconds: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or not self._on or self._hand.finished > 0, seconds)
+            self._changed.wait_for(lambda: self._stopping or not self._on or self._hand.finished, seconds)

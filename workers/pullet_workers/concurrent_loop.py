@@ -202,11 +202,11 @@ class ConcurrentLoop:
     def _is_something_new(self) -> bool:
         """A job has ended, also one without an outcome, or this loop is to."""
         hand = self._hand
-        return hand.finished > 0 or not hand.runs or self._stopping.is_set() or self._unwell is not None
+        return bool(hand.finished) or not hand.runs or self._stopping.is_set() or self._unwell is not None
 
     def _wait_for_end(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._hand.finished > 0 or self._given_up or not self._hand.runs)
+            self._changed.wait_for(lambda: self._hand.finished or self._given_up or not self._hand.runs)
 
     def _give_back_queued(self) -> None:
         aside = self._hand.set_aside()

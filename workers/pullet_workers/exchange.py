@@ -37,12 +37,13 @@ class Exchange:
     def __init__(self, queue: Queue, hand: Hand, consumer: Callable[[], str]) -> None:
         self._queue, self._hand, self._consumer = queue, hand, consumer
         self._takes = 0
-        self._ahead: Ahead | None = None
+        self.ahead: Ahead | None = None
+        """An answer is on its way, and jobs with it."""
         self._right = threading.Lock()
 
     def __enter__(self) -> None:
         self._right.acquire()
-        if self._ahead is None:
+        if self.ahead is None:
             return
         try:
             self._arrive()
@@ -53,22 +54,17 @@ class Exchange:
     def __exit__(self, *_: object) -> None:
         self._right.release()
 
-    @property
-    def is_ahead(self) -> bool:
-        """An answer is on its way, and jobs with it."""
-        return self._ahead is not None
-
     def run(self, link: Link, want: int, *, alone: bool) -> Cycled:
         """Needs the right. When the link breaks, the outcomes stay in hand and go out again."""
         self.reopen(link)
-        while self._hand.finished > OUTCOMES:
+        while len(self._hand.finished) > OUTCOMES:
             self._run(link, 0, alone=False)
         return self._run(link, want, alone=alone)
 
     def run_ahead(self, link: Link, want: int) -> None:
         """The same, for a worker that has jobs in hand and need not wait for the answer: whoever has the right next
         reads it. Only what one plain `cycle` can say goes ahead."""
-        if self._hand.finished > OUTCOMES or not link.is_open:
+        if len(self._hand.finished) > OUTCOMES or not link.is_open:
             self.run(link, want, alone=False)
             return
         finished, take = self._hand.commit(OUTCOMES), self._take(want, alone=False)
@@ -77,7 +73,7 @@ class Exchange:
             self._settle(finished, take, link)
             return
         link.post(calls[0])
-        self._ahead = Ahead(link, calls[0])
+        self.ahead = Ahead(link, calls[0])
 
     def reopen(self, link: Link) -> None:
         """Where a connection was lost, drop what is held and not pending, before anything is committed or given back.
@@ -105,7 +101,7 @@ class Exchange:
 
     def _arrive(self) -> None:
         """Read the answer to what went ahead. How the queue sees this worker is the next one's to say."""
-        ahead, self._ahead = self._ahead, None
+        ahead, self.ahead = self.ahead, None
         assert ahead
         try:
             self._heed(ahead.call.parse(ahead.link.receive()))

@@ -43,21 +43,16 @@ class Hand:
     def __init__(self) -> None:
         self._queued: deque[Entry] = deque()
         self._finished: deque[Finished] = deque()
+        self.queued: Collection[Entry] = self._queued
+        """Entries not started, in order."""
+        self.finished: Collection[Finished] = self._finished
+        """Outcomes not sent yet."""
         self._running: dict[int, Entry] = {}  # by identity
         self._lost: dict[int, Entry] = {}  # of those that run: no longer ours
         self._earlier: dict[int, Entry] = {}  # of those that run: taken by a consumer that counts as dead
         self._committing: list[Finished] = []
         self._aside: list[Aside] = []
         self._moving = threading.Lock()
-
-    @property
-    def queued(self) -> int:
-        return len(self._queued)
-
-    @property
-    def finished(self) -> int:
-        """Outcomes not sent yet."""
-        return len(self._finished)
 
     @property
     def running(self) -> list[Entry]:

@@ -65,7 +65,8 @@ class Loop:
                 self._consumer.compare()
             if not self._hand.queued:
                 self._refill()
-            self._go_ahead()
+            if len(self._hand.queued) >= LEAST_AHEAD:
+                self._go_ahead()
         self._work()
 
     def leave(self) -> None:
@@ -112,7 +113,7 @@ class Loop:
     def _go_ahead(self) -> None:
         """With many tiny jobs in hand, let the server commit and hand out while they run."""
         want = self._pace.want_ahead()
-        if want and self._hand.queued >= LEAST_AHEAD and not self._batches and not self._stopping.is_set():
+        if want and not self._batches and not self._stopping.is_set():
             self._exchange.run_ahead(self._consumer.link, min(OUTCOMES, want))
 
     def _work(self) -> None:
@@ -143,8 +144,8 @@ class Loop:
             time.monotonic(),
             expected_s,
             self._prefetch,
-            waits=self._hand.queued > 0 or self._exchange.is_ahead,
-            finished=self._hand.finished > 0,
+            waits=bool(self._hand.queued or self._exchange.ahead),
+            finished=bool(self._hand.finished),
             alone=entry.lane == SUSPECT,
         )
         self._courier.follow(steps, ahead)

@@ -124,7 +124,7 @@ class Runner:
     @property
     def holds(self) -> int:
         """Jobs in hand, running or waiting."""
-        return self._hand.queued + self._hand.runs
+        return len(self._hand.queued) + self._hand.runs
 
     def drain(self, timeout_s: float) -> bool:
         """Stop taking, finish the running job, give back the rest, leave. True when all that was done in time.
