@@ -5,10 +5,13 @@ A script's header names its KEYS and ARGV once, for the reader and for the machi
     -- KEYS     config workers LANES      (LANES stands for the five streams, and a sixth for a worker: its place's)
     -- ARGV     schema consumer ...       (... : more, described below it)
     -- USES     entry settle              (files of scripts/shared/, put in front)
+    -- SELDOM   reissue                   (more of them, put where the line `-- SELDOM` stands, in a function)
     -- OOM      allow                     (runs on a full server too)
 
-The script sees them as `key.config`, `key.lane[i]`, `arg.schema`, and `rest`, the place of the first of the others.
-`at_key(place)` and `home_key(key)` build the keys that depend on what an entry says; `keys.py` knows them all.
+The script writes `key.config`, `key.lane[i]`, `arg.schema`, and `rest`, the place of the first of the others; the
+server gets `KEYS[1]`, `ARGV[1]`: tables of them would be made anew in every call. So would all functions, which is why
+those that a script does not call are left out. `at_key(place)` and `home_key(key)` build the keys that depend on what
+an entry says; `keys.py` knows them all.
 """
 
 from __future__ import annotations
@@ -94,21 +97,39 @@ class Call(Generic[T]):
 
 @cache
 def load(name: str) -> Script:
-    """The script `scripts/<name>.lua`, with the shared parts it uses in front."""
-    source = (FOLDER / f"{name}.lua").read_text()
-    header = read_header(source)
+    """The script `scripts/<name>.lua`, with the shared parts it uses."""
+    header = read_header((FOLDER / f"{name}.lua").read_text())
     keys, args = tuple(header["KEYS"]), header["ARGV"]
     open_ended = args[-1:] == ["..."]
     args = args[:-1] if open_ended else args
-    flags = " flags=allow-oom" if header.get("OOM") == ["allow"] else ""
-    body = "\n".join([*((FOLDER / "shared" / f"{part}.lua").read_text() for part in header["USES"]), source])
-    text = f"#!lua{flags}\n{_prelude(keys, args)}{_builders(body)}\n{body}"
+    flags = " flags=allow-oom" if header["OOM"] == ["allow"] else ""
+    code = assemble(name)
+    text = f"#!lua{flags}\n{_builders(code)}{_resolved(code, keys, args)}"
     return Script(name, keys, tuple(args), open_ended, text)
+
+
+def assemble(name: str) -> str:
+    """The code of a script with its shared parts, without comments, and without functions that it does not call."""
+    source = (FOLDER / f"{name}.lua").read_text()
+    header = read_header(source)
+    code = re.sub(r"^ *-- SELDOM$", lambda _: _shared(header["SELDOM"]), source, flags=re.MULTILINE)
+    code = re.sub(r" *--.*", "", _shared(header["USES"]) + code)
+    code = re.sub(r"\n\s*\n+", "\n", code)
+    while unused := [found for found in _NAMED.findall(code) if len(re.findall(rf"(?<!\.)\b{found}\b", code)) == 1]:
+        code = re.sub(rf"^local function {unused[0]}\((?:.*\bend|(?:.*\n)+?end)\n", "", code, flags=re.MULTILINE)
+    return code
+
+
+_NAMED = re.compile(r"^local function (\w+)\(", re.MULTILINE)
+
+
+def _shared(parts: Sequence[str]) -> str:
+    return "".join((FOLDER / "shared" / f"{part}.lua").read_text() for part in parts)
 
 
 def read_header(source: str) -> dict[str, list[str]]:
     """The `-- NAME  words` lines at the top of a script, comments in brackets left out."""
-    found: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "USES": []}
+    found: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "USES": [], "SELDOM": [], "OOM": []}
     for line in source.splitlines():
         if not line.startswith("--"):
             break
@@ -131,24 +152,24 @@ def fixed_keys(script: Script, keys: Keys) -> tuple[str, ...]:
     return tuple(key_names(keys, script.keys))
 
 
-def _prelude(keys: Sequence[str], args: Sequence[str]) -> str:
-    place, named, lanes = 0, [], []
-    for name in keys:
-        if name == "LANES":
-            lanes = [f"KEYS[{place + i + 1}]" for i in range(len(LANE_KEYS) + 1)]  # the sixth is nil without a place
-            place += len(lanes)
-        else:
-            place += 1
-            named.append(f"{name}=KEYS[{place}]")
-    named.append(f"lane={{{','.join(lanes)}}}")
-    values = ",".join(f"{name}=ARGV[{i}]" for i, name in enumerate(args, 1))
-    return f"local key={{{','.join(named)}}} local arg={{{values}}} local rest={len(args) + 1}"
+def _resolved(code: str, keys: Sequence[str], args: Sequence[str]) -> str:
+    """With the places of KEYS and ARGV for their names. Raises `KeyError` for a name that is not in the header."""
+    key = {name: f"KEYS[{place}]" for place, name in enumerate(keys, 1)}
+    arg = {name: f"ARGV[{place}]" for place, name in enumerate(args, 1)}
+    if "LANES" in keys:
+        lane = [f"KEYS[{len(keys) + number}]" for number in range(len(LANE_KEYS) + 1)]  # no sixth without a place
+        code = re.sub(r"\bkey\.lane\[(\d)\]", lambda found: lane[int(found[1]) - 1], code)
+        code, looked_up = re.subn(r"\bkey\.lane\b", "lane_of", code)
+        code = f"local lane_of={{{','.join(lane)}}}\n{code}" if looked_up else code
+    code = re.sub(r"\bkey\.(\w+)", lambda found: key[found[1]], code)
+    code = re.sub(r"\barg\.(\w+)", lambda found: arg[found[1]], code)
+    return re.sub(r"\brest\b", str(len(args) + 1), code)
 
 
-def _builders(body: str) -> str:
+def _builders(code: str) -> str:
     """A function for each kind of key that a script builds: functions, because most calls build none."""
     return "".join(
-        f" local function {name}_key(x) return KEYS[1]:match('^.-}}:')..'{text}'..x end"
+        f"local function {name}_key(x) return KEYS[1]:match('^.-}}:')..'{text}'..x end\n"
         for name, text in PREFIXES.items()
-        if f"{name}_key(" in body
+        if f"{name}_key(" in code
     )

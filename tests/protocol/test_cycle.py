@@ -166,7 +166,21 @@ def test_what_is_no_id_of_an_entry_is_the_outcome_of_none_and_harms_no_other(scr
     assert worker.finish(two) == []
 
 
-@pytest.mark.parametrize(("name", "value"), [("want", "x"), ("inline", ""), ("ttl", "x"), ("ttl", "0"), ("ttl", "-1")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("want", "x"),
+            ("inline", ""),
+            ("inline", "1 1"),
+            ("home_ms", "0"),
+            ("ttl", "x"),
+            ("ttl", "0"),
+            ("ttl", "-1"),
+        ),
+        *((name, "1" * 16) for name in ("want", "inline", "home_ms", "ttl")),
+    ],
+)
 def test_malformed_arguments_change_nothing(scribe: Scribe, name: str, value: str) -> None:
     scribe.caller().submit(a_job(), a_job())
     worker = scribe.worker()

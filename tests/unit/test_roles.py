@@ -9,7 +9,7 @@ import pytest
 
 from pullet_broker.keys import LANE_KEYS, pattern
 from pullet_broker.roles import ROLES, rules
-from pullet_broker.scripting import FOR_OTHERS, NAMES, load
+from pullet_broker.scripting import FOR_OTHERS, NAMES, assemble
 
 ADMIN = {"replay", "purge", "empty", "survey", "submit", "cancel", "find", "watch", "late"}
 CALL = re.compile(r"redis\.p?call\('(\w+)', *(?:'(\w+)', *)?([^,()\s]+(?:\.\.)?[\w.\[\]]*)")
@@ -26,7 +26,7 @@ OF_A_PLACE = ("del", "xsetid")
 def uses(name: str) -> set[tuple[str, str]]:
     """Command and key of each call whose key can be told from the text."""
     found = set()
-    for command, sub, key in CALL.findall(load(name).text):
+    for command, sub, key in CALL.findall(assemble(name)):
         full = f"{command}|{sub}".lower() if command in ("XGROUP", "XINFO") else command.lower()
         root = re.split(r"[(\[]|\.\.", key)[0]
         if root == "lane" and full in OF_A_PLACE:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pullet_broker import scripting
 from pullet_broker.job import Entry, Job, new_client_id
 from pullet_broker.keys import LANE_KEYS, PREFIXES
 from pullet_broker.moves.cancel import cancel
@@ -22,7 +24,7 @@ from pullet_broker.moves.progress import progress
 from pullet_broker.moves.submit import submit
 from pullet_broker.moves.survey import survey
 from pullet_broker.parts import Packed
-from pullet_broker.scripting import FOLDER, NAMES, Call, Script, key_names, load, read_header
+from pullet_broker.scripting import FOLDER, NAMES, Call, Script, assemble, key_names, load, read_header
 from pullet_broker.settings import Queue
 
 QUEUE = Queue(name="q")
@@ -58,14 +60,13 @@ REST = {"submit": 2 * 11, "cycle": 7, "give_back": 2, "reconcile": 2, "beat": 1,
 every_script = pytest.mark.parametrize("name", NAMES)
 
 
-def code(script: Script) -> str:
-    """The text without the line that names everything, and without comments."""
-    _, _, *lines = script.text.splitlines()
-    return "\n".join(line.split("--")[0] for line in lines)
-
-
 def source(name: str) -> str:
     return (FOLDER / f"{name}.lua").read_text()
+
+
+def parts_of(name: str) -> list[str]:
+    header = read_header(source(name))
+    return header["USES"] + header["SELDOM"]
 
 
 def test_each_script_has_a_file_and_each_file_is_a_script() -> None:
@@ -74,7 +75,7 @@ def test_each_script_has_a_file_and_each_file_is_a_script() -> None:
 
 
 def test_each_shared_part_is_used() -> None:
-    used = {part for name in NAMES for part in read_header(source(name))["USES"]}
+    used = {part for name in NAMES for part in parts_of(name)}
     assert used == {file.stem for file in (FOLDER / "shared").glob("*.lua")}
 
 
@@ -88,29 +89,30 @@ def test_the_header_says_what_a_reader_needs(name: str) -> None:
 @every_script
 def test_the_keys_in_the_header_are_those_in_the_text(name: str) -> None:
     named = {"lane" if key == "LANES" else key for key in load(name).keys}
-    assert set(re.findall(r"\bkey\.(\w+)", code(load(name)))) == named
+    assert set(re.findall(r"\bkey\.(\w+)", assemble(name))) == named
 
 
 @every_script
 def test_the_arguments_in_the_header_are_those_in_the_text(name: str) -> None:
-    assert set(re.findall(r"\barg\.(\w+)", code(load(name)))) == set(load(name).args)
+    assert set(re.findall(r"\barg\.(\w+)", assemble(name))) == set(load(name).args)
 
 
 @every_script
 def test_only_an_open_ended_script_reads_beyond_its_named_arguments(name: str) -> None:
-    text = code(load(name))
+    text = assemble(name)
     assert bool(re.search(r"\brest\b|\bARGV\b", text)) == load(name).open_ended
     assert not re.search(r"\bKEYS\b", text)
 
 
 @every_script
 def test_each_shared_part_that_a_script_names_is_needed(name: str) -> None:
-    parts = read_header(source(name))["USES"]
+    parts = parts_of(name)
     texts = {shared: (FOLDER / "shared" / f"{shared}.lua").read_text() for shared in parts}
     for name_of_part, text in texts.items():
         offered = re.findall(r"^local function (\w+)", text, re.MULTILINE)
         others = [source(name), *(other for key, other in texts.items() if key != name_of_part)]
-        assert any(re.search(rf"\b{word}\(", other) for word in offered for other in others), name_of_part
+        code = [re.sub("--.*", "", other) for other in others]
+        assert any(re.search(rf"(?<![.'])\b{word}\b", other) for word in offered for other in code), name_of_part
 
 
 @every_script
@@ -159,7 +161,7 @@ def test_lanes_come_last_because_there_may_be_one_more(name: str) -> None:
 @every_script
 def test_a_script_has_the_functions_that_build_its_keys(name: str) -> None:
     given = re.findall(r"local function (\w+)_key\(", load(name).text)
-    assert set(given) == set(re.findall(r"\b(\w+)_key\(", code(load(name)))) <= set(PREFIXES)
+    assert set(given) == set(re.findall(r"\b(\w+)_key\(", assemble(name))) <= set(PREFIXES)
 
 
 def test_lanes_stand_in_the_place_of_their_name() -> None:
@@ -183,4 +185,37 @@ def test_the_named_arguments_come_in_the_order_of_the_header() -> None:
 def test_a_header_is_read_up_to_the_first_line_of_code() -> None:
     lines = ["-- x: what", "-- KEYS     config LANES (five)", "-- ARGV     a b ...", "--          more"]
     text = "\n".join([*lines, "local x", "-- USES     entry"])
-    assert read_header(text) == {"KEYS": ["config", "LANES"], "ARGV": ["a", "b", "..."], "USES": []}
+    assert read_header(text) == {
+        "KEYS": ["config", "LANES"],
+        "ARGV": ["a", "b", "..."],
+        "USES": [],
+        "SELDOM": [],
+        "OOM": [],
+    }
+
+
+@every_script
+def test_the_server_gets_places_for_names_and_no_function_that_nobody_calls(name: str) -> None:
+    text = load(name).text
+    assert not re.search(r"\b(key|arg)\.|\brest\b|--", text)
+    for function in re.findall(r"^local function (\w+)", text, re.MULTILINE):
+        assert len(re.findall(rf"(?<!\.)\b{function}\b", text)) > 1, function
+
+
+def test_what_few_calls_need_stands_where_the_script_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripting, "FOLDER", tmp_path)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "often.lua").write_text(
+        "local function often() return key.lane[2] end\nlocal function never()\n  return 1\nend\n"
+    )
+    (tmp_path / "shared" / "rare.lua").write_text(
+        "local function rare(i) return key.lane[i], arg.a, rest end -- a word\n"
+    )
+    lines = ["-- KEYS     config LANES", "-- ARGV     a ...", "-- USES     often", "-- SELDOM   rare"]
+    (tmp_path / "x.lua").write_text(
+        "\n".join([*lines, "local function seldom()", "  -- SELDOM", "  rare(1)", "end", "often(seldom)", ""])
+    )
+    first = "#!lua\nlocal lane_of={KEYS[2],KEYS[3],KEYS[4],KEYS[5],KEYS[6],KEYS[7]}\n"
+    rare = "local function rare(i) return lane_of[i], ARGV[1], 2 end\n"
+    often = "local function often() return KEYS[3] end\n"
+    assert load.__wrapped__("x").text == f"{first}{often}local function seldom()\n{rare}  rare(1)\nend\noften(seldom)\n"

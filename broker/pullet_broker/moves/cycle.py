@@ -118,6 +118,8 @@ def _settled(queue: Queue, consumer: str) -> tuple[Arg, ...]:
 
 
 def _read_cycled(raw: Any) -> Cycled:
+    if type(raw) is bytes:
+        return Cycled(_STANDINGS[raw], [], [], 0, [], calm=True)
     standing, fenced, entries, dropped, calm, missing = raw
     found = read_handed_out(entries)
     if fenced or missing:

@@ -53,7 +53,6 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         me=client,
         link=link,
         first=first,
-        count=len(jobs),
         client_ms=queue.lifetimes.client_ms,
         home_ms=queue.affinity.home_ms,
         backlog=queue.limits.backlog_jobs,
@@ -107,5 +106,7 @@ def _keys(queue: Queue, client: str) -> tuple[str, ...]:
 
 
 def _read(raw: Any) -> Submitted:
+    if type(raw) is int:
+        return Submitted(Answer.OK, raw, False, 0, 0)
     answer, mark, new_inbox, backlog, limit = raw
     return Submitted(Answer(answer), mark, bool(new_inbox), backlog, limit)

@@ -10,7 +10,7 @@
 --          calm: 0 in a storm, see storm.lua; workers: how many are registered, the dead that nobody
 --          has reaped yet among them; ticked: this one made the tick. Who rests between beats needs both: see rest.py
 --          to spill: nobody works there any more, or a job has waited there for spill_ms (which a pause does not count)
--- USES     schema groups entry place
+-- USES     schema groups numbers clock entry place
 -- OOM      allow
 -- ATOMIC   a look must be a write of the same step: where beats cannot be written, no time passes for anybody
 local lease, spill_ms = positive(arg.lease), whole(arg.spill_ms)
@@ -19,7 +19,7 @@ if not (lease and spill_ms and positive(arg.tick_ms)) then
 end
 -- There is a beat for each worker and second, and a tick in about one of them: what comes before it is six commands.
 local config = redis.call('HMGET', key.config, 'schema', 'watched', 'paused')
-if not is_our_schema(config[1]) then return {'SCHEMA', {}, 0, {}, 0, 0, 1, 0, 0} end
+if not same_schema(config[1]) then return {'SCHEMA', {}, 0, {}, 0, 0, 1, 0, 0} end
 local watched_us, paused, calm = 0, config[3] and 1 or 0, redis.call('GET', key.storm) and 0 or 1
 if config[2] and (whole(config[2]) or 0) > now() then
   local time = redis.call('TIME')

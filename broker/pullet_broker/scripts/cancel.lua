@@ -3,7 +3,7 @@
 -- ARGV     job force reply inbox blob inline ttl
 --          force: 1 to replace the worker of a run that cannot be interrupted, else 0
 -- RETURNS  CANCELLED | DONE | ASKED
--- USES     entry events settle
+-- USES     numbers clock entry events settle settle_as
 -- OOM      allow
 -- ATOMIC   a parked job must not be promoted while it is cancelled. An undelivered entry is never deleted: whoever
 --          takes, fails, reaps, gives back or promotes the job finds the tombstone; a finish that comes first wins

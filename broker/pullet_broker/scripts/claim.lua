@@ -2,7 +2,7 @@
 -- KEYS     LANES
 -- ARGV     consumer lane entry home_ms
 -- RETURNS  1: it runs here, and here is its key's home if it had none; 0: give it back, and it goes to its home
--- USES     entry reissue settle_in
+-- USES     numbers clock entry reissue settle_in
 -- OOM      allow
 -- ATOMIC   of two workers that ask at once for jobs of one key, one finds that the other has made a home of its place
 -- It moves nothing itself: a call that arrives late, when the worker has adopted the job and runs it, must not take it

@@ -1,9 +1,9 @@
 -- empty: end jobs that nobody has taken, and delayed ones, as cancelled: a piece of them a call.
--- KEYS     config cancelled watched progress named stats events delayed parked workers places LANES
+-- KEYS     config cancelled watched progress named stats events delayed parked places LANES
 -- ARGV     consumer latest most reply inbox blob inline ttl
 --          consumer: a name that nobody else has; latest (ms): entries that were added later stay
 -- RETURNS  {ended, more to do: 0 or 1}
--- USES     entry events settle place
+-- USES     numbers clock entry events settle settle_as place
 -- OOM      allow
 -- ATOMIC   an undelivered entry is never deleted: it is taken here, and its XACK is the fence as for any worker
 local latest, left, ended = whole(arg.latest), positive(arg.most), 0

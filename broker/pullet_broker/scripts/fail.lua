@@ -5,7 +5,7 @@
 --          note: type and text of what was raised, in short; log: the last lines of the attempt's log, for a letter;
 --          events: a line on it while somebody watches, else ''
 -- RETURNS  DEAD | PARKED | CANCELLED | FENCED
--- USES     entry events settle reissue history letters bury
+-- USES     numbers clock entry events settle settle_as reissue history letters bury
 -- OOM      allow
 -- ATOMIC   the old attempt must end in the same step in which the next one begins
 local lane, delay = key.lane[whole(arg.lane)], whole(arg.delay_ms)

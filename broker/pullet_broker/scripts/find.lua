@@ -7,7 +7,7 @@
 --          REPLY head, the first line of its reply | PARKED attempt progress | MORE lane from | NOWHERE | HIDDEN progress
 --          LANE consumer attempt key entry progress: consumer '' while it waits; key: of the stream that holds the
 --          entry; progress: how far it was at last, or ''
--- USES     entry
+-- USES     numbers clock entry
 -- OOM      allow
 -- ATOMIC   a job that moves from lane to lane must not be passed over between two looks
 local number, most, from = whole(arg.lane), positive(arg.most), arg.from

@@ -2,7 +2,7 @@
 -- KEYS     workers beats missed places LANES
 -- ARGV     consumer
 -- RETURNS  1 when it is gone, 0 when something is pending for it (reap first)
--- USES     entry place
+-- USES     numbers clock entry place
 -- OOM      allow
 -- ATOMIC   XGROUP DELCONSUMER drops what is pending: the check and the deletion must be one step
 local lanes = all_lanes()

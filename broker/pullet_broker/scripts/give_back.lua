@@ -3,7 +3,7 @@
 -- ARGV     consumer spill_ms reply inbox blob inline ttl ...
 --          then for each job: lane entry      (at most 100)
 -- RETURNS  how many were issued again
--- USES     entry events settle reissue
+-- USES     numbers clock entry events settle settle_as reissue
 -- OOM      allow
 -- ATOMIC   the job must be in exactly one live entry. A suspect stays one; the others go where they are read first
 -- A job with a key returns to its place, unless it was first issued more than spill_ms ago: then anybody may run it.

@@ -1,11 +1,11 @@
 -- late: which of these jobs has nobody taken, though their time is over? Reads only.
--- KEYS     workers places LANES
+-- KEYS     places LANES
 -- ARGV     reply most ...
 --          then the jobs (at most 1000); most: entries in workers' hands that are looked through on one lane
 -- RETURNS  places (from 1) of those that have no reply and are in no worker's hand
 --          none where more is in hands than is looked through, or this account may not look into them: then nobody
 --          can say
--- USES     entry place
+-- USES     numbers clock entry place
 -- OOM      allow
 -- ATOMIC   a job that is being taken, or given back, must not be passed over between two looks
 -- What workers hold is little beside what may wait, so that is where to look.

@@ -3,7 +3,7 @@
 -- ARGV     consumer lane entry job attempt first inline ttl ...
 --          then the items (at most 256), numbered from first, which counts from 0
 -- RETURNS  OK | FENCED | CANCELLED      not OK: nothing was stored, and the generator is to be closed
--- USES     entry
+-- USES     numbers clock entry
 -- ATOMIC   only whoever holds the entry may add items, and an index is stored once: a generator that is run again
 --          after its worker died repeats what it had yielded, and its reader must not see that
 -- Refused on a full server, unlike the end of a job: items are new data, as jobs are.

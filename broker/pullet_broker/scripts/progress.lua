@@ -3,7 +3,7 @@
 -- ARGV     consumer lane entry job value boxes client_ms
 --          inbox: that of the job's client; boxes: what the keys of all inboxes begin with
 -- RETURNS  OK | FENCED
--- USES     entry
+-- USES     numbers clock entry
 -- ATOMIC   only whoever holds the entry may say so, and nobody after the job has ended: that deletes what is kept here
 -- Refused on a full server: it is new data, and nothing depends on it.
 local lane = key.lane[whole(arg.lane)]

@@ -2,7 +2,7 @@
 -- KEYS     config cancelled watched progress named stats events delayed parked LANES
 -- ARGV     consumer most reply inbox blob inline ttl
 -- RETURNS  how many were issued
--- USES     entry events settle reissue
+-- USES     numbers clock entry events settle settle_as reissue
 -- OOM      allow
 -- ATOMIC   two ticks at once must not issue one job twice
 if not (positive(arg.most) and can_settle()) then

@@ -2,7 +2,7 @@
 -- KEYS     dead buried
 -- ARGV     job blob
 -- RETURNS  1 when it is gone, 0 when there was none
--- USES     entry letters
+-- USES     numbers clock entry letters
 -- OOM      allow
 -- ATOMIC   the arguments of a job that was just replayed, or of a new one with its id, must stay
 local place, flat = find_letter(arg.job)

@@ -3,7 +3,7 @@
 -- ARGV     consumer blame max_crashes most dead_letters dead_ms reply inbox blob inline ttl
 --          blame: 1 when the worker died by itself (its jobs are suspects), 0 when its node left or it was stopped
 -- RETURNS  {issued again, dead-lettered, more to do: 0 or 1}
--- USES     entry events settle reissue history letters bury storm place
+-- USES     numbers clock entry events settle settle_as reissue history letters bury storm place
 -- OOM      allow
 -- ATOMIC   between the old entry's end and the new one's start there is no moment in which the job is in neither
 -- A job that must not be repeated may have begun, so it ends here, as `lost`.

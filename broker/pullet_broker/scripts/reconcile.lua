@@ -3,7 +3,7 @@
 -- ARGV     consumer most ...
 --          then the entries that the worker holds: lane entry
 -- RETURNS  {adopted, lost}      adopted: {lane, entry, fields} pending but not held; lost: places (from 1) held but not pending
--- USES     entry
+-- USES     numbers clock entry
 -- OOM      allow
 -- ATOMIC   the two lists must be of one moment. A reply that got lost left entries that nobody would ever run
 local most = positive(arg.most)

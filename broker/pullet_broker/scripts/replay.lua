@@ -4,12 +4,13 @@
 -- RETURNS  {status, backlog, limit}      OK | MISSING | GONE | FULL | SCHEMA
 --          MISSING: there is no such letter, it was replayed before, or a new job has its id or has ended under it;
 --          GONE: its large arguments have expired
--- USES     schema entry reissue letters backlog
+-- USES     schema numbers clock entry reissue letters backlog
 -- ATOMIC   the job must not be both dead and waiting, and its arguments must not end while it waits
 if not (whole(arg.backlog) and positive(arg.home_ms)) then
   return redis.error_reply('PULLET replay: the arguments do not have the expected form')
 end
-if not same_schema() then return {'SCHEMA', 0, 0} end
+local config = read_config()
+if not same_schema(config[1]) then return {'SCHEMA', 0, 0} end
 local place, flat = find_letter(arg.job)
 if not flat then
   if place then drop_letter(place, arg.job) end -- the letter was deleted by hand
@@ -20,7 +21,7 @@ local outcome = redis.call('GETRANGE', arg.reply .. arg.job, 0, 15):match('^%a+'
 if outcome and outcome ~= (field(flat, 'error') or ''):match('^%a+') then return {'MISSING', 0, 0} end
 local large = field(flat, 'blob')
 if large and redis.call('EXISTS', arg.blob .. arg.job) == 0 then return {'GONE', 0, 0} end
-local backlog, limit = count_backlog()
+local backlog, limit = count_backlog(config)
 if backlog >= limit then return {'FULL', backlog, limit} end
 
 local name = field(flat, 'key')

@@ -2,7 +2,7 @@
 -- KEYS     config workers places cancelled watched progress named stats events LANES
 -- ARGV     consumer place spill_ms most reply inbox blob inline ttl
 -- RETURNS  how many it took from the place: `most` when there may be more
--- USES     entry events settle reissue place
+-- USES     numbers clock entry events settle settle_as reissue place
 -- OOM      allow
 -- ATOMIC   an entry that nobody has taken is never deleted: a helper takes it, and ends as a consumer in the same step
 -- The jobs go to the lane of their priority, behind what waits there: a key may cost spill_ms, but never gains a turn.

@@ -4,7 +4,7 @@
 -- RETURNS  {waiting, running, oldest_ms, paused: 0 or 1, {consumer, record, ...}, {consumer, beat, ...},
 --          {consumer, jobs in hand, ...}, {last entry of each common lane}}
 --          waiting: not taken by anybody, delayed jobs that are due included; oldest_ms: age of the oldest of them
--- USES     entry
+-- USES     numbers clock entry
 -- OOM      allow
 -- ATOMIC   numbers of different moments do not add up
 local waiting, running, oldest, hands, tops = 0, 0, 0, {}, {}

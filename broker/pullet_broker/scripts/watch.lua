@@ -3,7 +3,7 @@
 -- ARGV     job me reply inbox inline client_ms most
 --          most: clients that may wait for one job
 -- RETURNS  DONE | WATCHING | FULL
--- USES     entry join
+-- USES     numbers join
 -- OOM      allow
 -- ATOMIC   between the look for the reply and the entry in `watched` nobody must settle the job
 if not (whole(arg.inline) and positive(arg.client_ms) and positive(arg.most)) or #arg.me ~= 32 or arg.me:find('%X') then

@@ -1,24 +1,4 @@
 -- entry: read the plain fields of a job. `opts` and `args` are never decoded here: they may be hostile.
-local clock
-local function now()
-  if not clock then
-    local time = redis.call('TIME')
-    clock = time[1] * 1000 + math.floor(time[2] / 1000)
-  end
-  return clock
-end
-
--- A whole number of at most 15 digits, so that it stays exact, or nil: what a script is given may be anything.
-local function whole(text)
-  if text and #text <= 15 and text:find('^%d+$') then return tonumber(text) end
-  return nil
-end
-
-local function positive(text)
-  local number = whole(text)
-  return number and number > 0 and number or nil
-end
-
 local function is_entry_id(text)
   local ms, sequence = text:match('^(%d+)%-(%d+)$')
   return ms ~= nil and #ms <= 19 and #sequence <= 19
@@ -29,11 +9,6 @@ local function field(flat, name)
     if flat[i] == name then return flat[i + 1] end
   end
   return nil -- a bare end would return no value at all, which tonumber refuses
-end
-
--- Has it the five fields that every job has, in the order of `submit`, and no other? Most jobs are so.
-local function is_plain(flat)
-  return #flat == 10 and flat[1] == 'id' and flat[3] == 'method' and flat[5] == 'args' and flat[7] == 'client' and flat[9] == 'opts'
 end
 
 -- The fields of one entry as a flat list, or nil where it is gone.

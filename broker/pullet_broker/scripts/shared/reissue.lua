@@ -20,8 +20,10 @@ local function reissue(lane, flat, entry, changes)
 end
 
 -- The fields with which a job was submitted, without all that has happened to it.
-local happened = {attempt = 1, raised = 1, crashes = 1, since = 1, expires = 1, spilled = 1, worker = 1, error = 1, errors = 1, log = 1}
 local function anew(flat)
+  local happened = {
+    attempt = 1, raised = 1, crashes = 1, since = 1, expires = 1, spilled = 1, worker = 1, error = 1, errors = 1, log = 1,
+  }
   local out = {}
   for i = 1, math.min(#flat, 200), 2 do
     if not happened[flat[i]] then

@@ -1,8 +1,7 @@
 -- settle: write the one outcome of a job. Needs key.cancelled, key.watched, key.progress, key.named, key.stats, arg.reply,
--- arg.inbox, arg.blob, arg.inline, arg.ttl, and events.
+-- arg.inbox, arg.inline, arg.ttl, and numbers.
 -- Whoever calls it owns the job: its XACK returned 1 in this script, or it was parked and is no more.
-local mail, gone, counts, told, teller = {}, {}, {}, {}, '-'
-local inline = tonumber(arg.inline)
+local mail, gone, done, others, tell_events = {}, {}, 0, nil, nil
 local function can_settle() return whole(arg.inline) and positive(arg.ttl) end
 local tombs, watched, progress, named = false, false, false, false
 if redis.call('EXISTS', key.cancelled, key.watched, key.progress, key.named) > 0 then -- mostly there is none of them
@@ -41,12 +40,17 @@ local function settle(lane, entry, job, client, ttl, reply, draft)
     if ids then ids[#ids + 1] = entry else gone[lane] = {entry} end
   end
   local word = reply:sub(1, 3) == 'ok ' and 'ok' or reply:match('^%a+') or 'unreadable' -- to match costs more
-  counts[word] = (counts[word] or 0) + 1
+  if word == 'ok' then
+    done = done + 1
+  else
+    others = others or {}
+    others[word] = (others[word] or 0) + 1
+  end
   if word == 'cancelled' then redis.call('UNLINK', part_key(job)) end -- nobody wants its items
   if tombs then redis.call('ZREM', key.cancelled, job) end
   if progress then redis.call('HDEL', key.progress, job) end
   if named then redis.call('HDEL', key.named, job) end
-  local text = not draft and #reply <= inline and reply or ''
+  local text = not draft and #reply <= arg.inline + 0 and reply or ''
   tell(client, job, text)
   if watched then
     for reader in (redis.call('HGET', key.watched, job) or ''):gmatch('%S+') do tell(reader, job, text) end
@@ -54,22 +58,15 @@ local function settle(lane, entry, job, client, ttl, reply, draft)
   end
 end
 
--- The same for a job read from its fields. A word is the whole outcome: cancelled, expired, crashed, lost.
-local function settle_as(word, lane, entry, flat, consumer, run_ms)
-  local job = field(flat, 'id') or ''
-  local head = word .. ' ' .. (whole(field(flat, 'attempt')) or 1) .. ' ' .. consumer .. ' 0\n'
-  settle(lane, entry, job, field(flat, 'client'), field(flat, 'ttl'), head)
-  if word ~= 'crashed' and word ~= 'lost' and field(flat, 'blob') then redis.call('UNLINK', arg.blob .. job) end
-  teller = consumer
-  told[#told + 1] = line_of(flat, entry, word, consumer, run_ms or 0)
-end
-
 -- Last step of every script that settles: delete the entries, count, then tell whoever watches, and the clients. A client
 -- whose inbox is gone, or was made something else, must not stop its neighbours: it finds its replies by their keys.
 local function post()
   for lane, ids in pairs(gone) do redis.call('XDEL', lane, unpack(ids)) end
-  for word, count in pairs(counts) do redis.pcall('HINCRBY', key.stats, word == 'ok' and 'done' or word, count) end
-  if #told > 0 and is_watched() then publish(teller, 'ended', table.concat(told, '\n')) end
+  if done > 0 then redis.pcall('HINCRBY', key.stats, 'done', done == 1 and '1' or done) end -- to write a number costs 2,000
+  if others then
+    for word, count in pairs(others) do redis.pcall('HINCRBY', key.stats, word, count) end
+  end
+  if tell_events then tell_events() end
   for client, box in pairs(mail) do
     redis.pcall('XADD', arg.inbox .. client, 'NOMKSTREAM', '*', unpack(box))
   end
