@@ -74,7 +74,7 @@ class SimulatedWorker:
     def _work(self) -> None:
         if self.is_dead:
             return
-        entry = self._hand.start()
+        entry = self._hand.start(self._clock.now)
         if entry is None:
             self._plan, self._is_planned = next(self._plans), False
             self._turn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -92,6 +92,8 @@ class Entry:
     """Its caller chose the id: there may have been other jobs with it."""
     problem: str = ""
     """What is wrong with its fields, where somebody wrote it by hand."""
+    started: float = field(default=0.0, compare=False)
+    """When it began to run here, on the monotonic clock."""
 
 
 _WANTED = [b"id", b"method", b"args", b"client", b"opts"]

@@ -37,14 +37,14 @@ def test_entries_start_in_the_order_in_which_they_were_taken() -> None:
     hand.take(taken)
     assert len(hand.queued) == 3
 
-    assert [hand.start(), hand.start(), hand.start(), hand.start()] == [*taken, None]
+    assert [hand.start(0.0), hand.start(0.0), hand.start(0.0), hand.start(0.0)] == [*taken, None]
     assert hand.runs == 3
 
 
 def test_an_outcome_is_held_until_the_server_has_it() -> None:
     hand, (entry,) = Hand(), entries(1)
     hand.take([entry])
-    hand.start()
+    hand.start(0.0)
     hand.finish(entry, finished(entry))
     assert (hand.running, hand.held()) == ([], [entry])
 
@@ -60,7 +60,7 @@ def test_a_commit_is_bounded_and_in_order() -> None:
     hand, taken = Hand(), entries(5)
     for entry in taken:
         hand.take([entry])
-        hand.start()
+        hand.start(0.0)
         hand.finish(entry, finished(entry))
 
     assert [one.entry for one in hand.commit(2)] == taken[:2]
@@ -73,7 +73,7 @@ def test_it_is_empty_only_without_anything_that_may_still_run() -> None:
     assert hand.is_empty
     hand.take([entry])
     assert not hand.is_empty
-    hand.start()
+    hand.start(0.0)
     assert not hand.is_empty
     hand.finish(entry, finished(entry))
     assert hand.is_empty
@@ -82,9 +82,9 @@ def test_it_is_empty_only_without_anything_that_may_still_run() -> None:
 def test_what_is_set_aside_is_neither_started_nor_committed_but_still_held() -> None:
     hand, taken = Hand(), entries(4)
     hand.take(taken)
-    hand.start()
+    hand.start(0.0)
     hand.finish(taken[0], finished(taken[0]))
-    hand.start()
+    hand.start(0.0)
 
     aside = hand.set_aside()
 
@@ -106,7 +106,7 @@ def test_what_is_lost_is_neither_run_nor_committed() -> None:
     hand, taken = Hand(), entries(4)
     hand.take(taken)
     for entry in taken[:2]:
-        hand.start()
+        hand.start(0.0)
         hand.finish(entry, finished(entry))
     hand.commit(1)
 
@@ -114,7 +114,7 @@ def test_what_is_lost_is_neither_run_nor_committed() -> None:
 
     assert hand.held() == [taken[3]]
     assert hand.commit(64) == []
-    assert hand.start() is taken[3]
+    assert hand.start(0.0) is taken[3]
 
 
 def test_the_same_id_on_another_lane_is_another_entry() -> None:
@@ -128,13 +128,13 @@ def test_the_same_id_on_another_lane_is_another_entry() -> None:
 def test_a_worker_that_counts_as_dead_starts_nothing_but_its_outcomes_still_go_out() -> None:
     hand, taken = Hand(), entries(5)
     hand.take(taken)
-    hand.start()
-    hand.start()
+    hand.start(0.0)
+    hand.start(0.0)
     hand.finish(taken[0], finished(taken[0]))
 
     hand.clear()
 
-    assert hand.start() is None
+    assert hand.start(0.0) is None
     assert hand.held() == [taken[1], taken[0]]
     assert [one.entry for one in hand.commit(64)] == [taken[0]]
 
@@ -143,7 +143,7 @@ def test_several_run_at_once_and_end_in_any_order() -> None:
     hand, taken = Hand(), entries(4)
     hand.take(taken)
 
-    assert hand.start_these([taken[2], taken[0], *entries(1)]) == [taken[0], taken[2]]
+    assert hand.start_these([taken[2], taken[0], *entries(1)], 0.0) == [taken[0], taken[2]]
     assert (hand.runs, hand.waiting()) == (2, [taken[1], taken[3]])
     hand.finish(taken[2], finished(taken[2]))
     assert hand.running == [taken[0]]
@@ -165,7 +165,7 @@ def test_an_entry_that_ends_while_we_look_is_seen_once() -> None:
     seen: list[list[Entry]] = []
     hand._finished = Looked()
     hand.take([entry])
-    hand.start()
+    hand.start(0.0)
     hand.finish(entry, finished(entry))
     assert [*seen, hand.held()] == [[entry]] * 3
 
@@ -193,7 +193,7 @@ class Holding(RuleBasedStateMachine):
     @precondition(lambda self: self.hand.runs == 0)
     @rule()
     def start(self) -> None:
-        entry = self.hand.start()
+        entry = self.hand.start(0.0)
         if entry is not None:
             self.started.append(entry.id)
 
@@ -271,7 +271,7 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
             batch = entries(chance.randrange(1, 8))
             taken.extend(batch)
             hand.take(batch)
-            while (entry := hand.start()) is not None:
+            while (entry := hand.start(0.0)) is not None:
                 started.append(entry.id)
                 hand.finish(entry, finished(entry))
             sent.extend(one.entry.id for one in hand.commit(64))
@@ -301,9 +301,9 @@ def test_two_threads_agree_on_who_has_an_entry() -> None:
 def test_what_is_lost_while_it_runs_or_is_set_aside_has_no_outcome() -> None:
     hand, taken = Hand(), entries(3)
     hand.take(taken)
-    hand.start()
+    hand.start(0.0)
     hand.finish(taken[0], finished(taken[0]))
-    hand.start()
+    hand.start(0.0)
     aside = hand.set_aside()
 
     hand.drop(taken)
@@ -317,7 +317,7 @@ def test_what_is_lost_while_it_runs_or_is_set_aside_has_no_outcome() -> None:
 def test_what_runs_since_before_a_worker_counted_as_dead_may_still_end_first() -> None:
     hand, (entry,) = Hand(), entries(1)
     hand.take([entry])
-    hand.start()
+    hand.start(0.0)
     hand.clear()
     hand.drop([entry])
     hand.finish(entry, finished(entry))

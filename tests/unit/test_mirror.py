@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray.util import metrics
 
+from pullet_workers.hand import Hand
 from pullet_workers.mirror import Mirror
 from pullet_workers.report import Report
 
@@ -39,7 +40,7 @@ class _Metric:
 
 
 def test_only_what_is_new_is_told() -> None:
-    report, told = Report(), Metrics()
+    report, told = Report(Hand()), Metrics()
     report.done, report.failed, report.busy_s = 5, 1, 2.0
     mirror = Mirror("q", "w", report, told)
     mirror.update()

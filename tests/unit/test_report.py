@@ -6,6 +6,7 @@ import json
 
 from pullet_broker.job import Entry
 from pullet_workers.engine import Done
+from pullet_workers.hand import Hand
 from pullet_workers.report import Record, Report
 
 
@@ -19,22 +20,32 @@ def shown(report: Report) -> tuple[int, str | None, str | None, float | None]:
 
 
 def test_it_shows_the_job_that_runs_longest() -> None:
-    report, a, b, c = Report(), entry("a"), entry("b"), entry("c")
-    for one, now in ((a, 7.0), (b, 8.0), (c, 9.0)):
-        report.started(one, now)
+    hand, a, b, c = Hand(), entry("a"), entry("b"), entry("c")
+    report = Report(hand)
+    hand.take([a, b, c])
+    for now in (7.0, 8.0, 9.0):
+        hand.start(now)
     assert shown(report) == (3, "a", "method-a", 7.0)
-    report.finished(b, Done(b"", None, 0.5))
+    hand.finish(b, None)
     assert shown(report) == (2, "a", "method-a", 7.0)
-    report.finished(a, Done(b"", ValueError(), 0.25))
+    hand.finish(a, None)
     assert shown(report) == (1, "c", "method-c", 9.0)
-    report.dropped(c)
+    hand.put_back(c)
     assert shown(report) == (0, None, None, None)
+
+
+def test_it_counts_jobs_and_their_time() -> None:
+    report = Report(Hand())
+    report.finished(Done(b"", None, 0.5))
+    report.finished(Done(b"", ValueError(), 0.25))
     assert (report.done, report.failed, report.busy_s) == (1, 1, 0.75)
 
 
 def test_the_record_holds_what_other_hosts_can_read() -> None:
-    report = Report()
-    report.started(entry("a"), 7.0)
+    hand = Hand()
+    report = Report(hand)
+    hand.take([entry("a")])
+    hand.start(7.0)
     told = json.loads(Record("w", {"node": "n"}).text(report))
     assert (told["name"], told["node"], told["running"], told["job"]) == ("w", "n", 1, "a")
     assert "job_since" not in told

@@ -123,9 +123,9 @@ def test_no_second_connection_ends_another_job_under_the_same_entry(queue: Queue
     taken = worker.take(3)
     hand.take(taken)
     for entry in taken[:2]:
-        hand.start()
+        hand.start(0.0)
         hand.finish(entry, Finished(entry, b"ok 1 w 0\n"))
-    hand.start()
+    hand.start(0.0)
     exchange, errands = Exchange(queue, hand, lambda: "w"), Link.to(queue, address, "errands")
     errands.open()
     link.execute("XGROUP", "SETID", lane, GROUP, "0")

@@ -154,8 +154,8 @@ class ConcurrentLoop:
         self._consumer.fetch_arguments(waiting)
         with self._changed:
             calls = self._gather.calls(waiting, self._room, time.monotonic(), no_more=no_more)
-            for entry in self._hand.start_these(entry for call in calls for entry in call):
-                self._report.started(entry, time.monotonic())
+            if self._hand.start_these((entry for call in calls for entry in call), time.monotonic()):
+                self._report.state = "busy"
         if calls:
             batch = self._crew.engine.traits.batches.get(calls[-1][0].method)
             self._batch = batch.max_batch_size if batch else 1
@@ -226,7 +226,7 @@ class ConcurrentLoop:
         with self._changed:
             for one, (entry, done) in zip(finished, ended, strict=True):
                 self._hand.finish(entry, one)
-                self._report.finished(entry, done)
+                self._report.finished(done)
             self._free(ended, on_loop)
             self._changed.notify()
         self._committer.wake()

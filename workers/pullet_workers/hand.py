@@ -72,7 +72,7 @@ class Hand:
         with self._moving:
             self._queued.extend(entries)
 
-    def start(self) -> Entry | None:
+    def start(self, now: float) -> Entry | None:
         """The next entry to run, or None."""
         if not self._queued:  # as at the end of each row: cheaper than to raise
             return None
@@ -80,6 +80,7 @@ class Hand:
             entry = self._queued.popleft()
         except IndexError:  # the courier took it at this moment
             return None
+        entry.started = now
         self._running[id(entry)] = entry
         return entry
 
@@ -87,13 +88,14 @@ class Hand:
         """What is queued, in order."""
         return list(self._queued)
 
-    def start_these(self, entries: Iterable[Entry]) -> list[Entry]:
+    def start_these(self, entries: Iterable[Entry], now: float) -> list[Entry]:
         """Start those that are still queued; the others keep their order. Says which."""
         chosen, started = {id(entry) for entry in entries}, []
         with self._moving:
             for _ in range(len(self._queued)):
                 entry = self._queued.popleft()
                 if id(entry) in chosen:
+                    entry.started = now
                     self._running[id(entry)] = entry
                     started.append(entry)
                 else:

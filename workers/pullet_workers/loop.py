@@ -125,7 +125,7 @@ class Loop:
         consumer, health = self._consumer, self._health
         while not stopping():
             now = time.monotonic()
-            if now >= consumer.compare_at or now >= health.next_at or (entry := hand.start()) is None:
+            if now >= consumer.compare_at or now >= health.next_at or (entry := hand.start(now)) is None:
                 break
             if batches and (batch := batches.get(entry.method)) is not None:
                 self._run_batch(entry, batch)
@@ -135,7 +135,7 @@ class Loop:
             if (expected_s or 0) >= WORTH_S or (not planned and hand.queued):
                 self._plan_errands(entry, expected_s)
                 planned = True
-            self._run_job(entry, now)
+            self._run_job(entry)
         if planned:
             self._courier.follow(NOTHING)
 
@@ -150,9 +150,8 @@ class Loop:
         )
         self._courier.follow(steps, ahead)
 
-    def _run_job(self, entry: Entry, now: float) -> None:
-        self._batch = 1
-        self._report.started(entry, now)
+    def _run_job(self, entry: Entry) -> None:
+        self._batch, self._report.state = 1, "busy"
         if entry.large:
             self._fetch_arguments([entry])
         done = self._engine.run(entry)
@@ -160,7 +159,7 @@ class Loop:
         event = None if witness.offset_us is None else witness.note(done)
         self._hand.finish(entry, finish(entry, done, event))
         self._pace.ran(done.run_s)
-        self._report.finished(entry, done)
+        self._report.finished(done)
 
     def _run_batch(self, first: Entry, batch: Batch) -> None:
         """Run a job together with others of its kind. A suspect runs alone, and so does one that must not be repeated:
@@ -168,8 +167,7 @@ class Loop:
         self._courier.follow(NOTHING)
         self._batch = min(OUTCOMES, batch.max_batch_size)
         entries = [first] if first.lane == SUSPECT or first.once else self._gather(first, batch)
-        for entry in entries:
-            self._report.started(entry, time.monotonic())
+        self._report.state = "busy"
         self._fetch_arguments(entries)
         self._plan_errands(first, self._batch_pace.expected_s, self._batch)
         started = time.perf_counter()
@@ -180,7 +178,7 @@ class Loop:
         self._all_taken = False
         for entry, one in zip(entries, done, strict=True):
             self._hand.finish(entry, finish(entry, one, self._report.witness.note(one, len(done))))
-            self._report.finished(entry, one)
+            self._report.finished(one)
         self._courier.follow(NOTHING)
 
     def _gather(self, first: Entry, batch: Batch) -> list[Entry]:
@@ -201,7 +199,7 @@ class Loop:
     def _same(self, method: str, most: int) -> list[Entry]:
         """Start up to `most` more jobs of one method."""
         same = [entry for entry in self._hand.waiting() if entry.method == method and not entry.once]
-        return self._hand.start_these(same[:most]) if same else []
+        return self._hand.start_these(same[:most], time.monotonic()) if same else []
 
     def _come(self, missing: int, deadline: float) -> bool:
         """Take what waits, else wait for more until the deadline. False when that was all."""
@@ -228,5 +226,4 @@ class Loop:
             self._courier.follow(NOTHING)
             for entry in reversed(entries):
                 self._hand.put_back(entry)
-                self._report.dropped(entry)
             raise

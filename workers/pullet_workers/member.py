@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pullet_workers.hand import Hand
 from pullet_workers.placement import Target
 from pullet_workers.report import Report
 
@@ -66,7 +67,7 @@ class Member:
     def record(self, answer: dict[str, Any]) -> dict[str, Any]:
         """For people: what we know, and what the worker says of itself. Who has not answered has the same fields: those
         of a new worker until its engine is built, None where nobody can tell."""
-        fields = {**Report().shown(), "consumer": None, "holds": 0}
+        fields = {**Report(Hand()).shown(), "consumer": None, "holds": 0}
         unsaid = fields if self.state in ("pending", "starting") else dict.fromkeys(fields)
         known = {**unsaid, "name": self.name, "state": self.state, "pid": self.pid, "node": self.node, **answer}
         return known | ({"retiring": self.retiring} if self.retiring else {})

@@ -7,6 +7,7 @@ import importlib.util
 import threading
 from typing import Any
 
+from pullet_workers.hand import Hand
 from pullet_workers.report import Report
 
 EVERY_S = 5.0
@@ -32,7 +33,7 @@ class Mirror:
         )
         self._busy = metrics.Counter("pullet_worker_busy_seconds_total", "Run time of the worker's jobs.", names)
         self._running = metrics.Gauge("pullet_worker_running", "Jobs that run now.", names)
-        self._told = Report()
+        self._told = Report(Hand())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-mirror", daemon=True)
 

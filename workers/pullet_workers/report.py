@@ -8,15 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pullet_broker.job import Entry
 from pullet_workers.engine import Done
+from pullet_workers.hand import Hand
 from pullet_workers.witness import Witness
 
 
 class Report:
     """State and counters of one worker. Told of every job, asked once a second at most: it is made up when asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, hand: Hand) -> None:
         self.state = "starting"
         """starting, idle, busy, paused, draining, left, failed"""
         self.done = self.failed = 0
@@ -25,33 +25,24 @@ class Report:
         self.start_s: float | None = None
         """How long it took to build the engine."""
         self.witness = Witness()
-        self._started: dict[int, tuple[Entry, float]] = {}  # by identity, the oldest first
+        self._hand = hand
 
-    def started(self, entry: Entry, now: float) -> None:
-        self._started[id(entry)] = (entry, now)
-        self.state = "busy"
-
-    def finished(self, entry: Entry, done: Done) -> None:
+    def finished(self, done: Done) -> None:
         self.busy_s += done.run_s
         if done.error is None:
             self.done += 1
         else:
             self.failed += 1
-        self._started.pop(id(entry), None)
-
-    def dropped(self, entry: Entry) -> None:
-        """It does not run any more. Its worker may have been given up before."""
-        self._started.pop(id(entry), None)
 
     @property
     def running(self) -> int:
         """Jobs that run now."""
-        return len(self._started)
+        return self._hand.runs
 
     def shown(self) -> dict[str, Any]:
         """All of it, from any thread. Times in seconds, `job_since` on the monotonic clock of the worker's host."""
-        running = list(self._started.values())
-        oldest, since = running[0] if running else (None, None)
+        running = self._hand.running
+        oldest = running[0] if running else None
         return {
             "state": self.state,
             "done": self.done,
@@ -61,7 +52,7 @@ class Report:
             "job": oldest and oldest.job,  # the one that runs longest
             "method": oldest and oldest.method,
             "start_s": self.start_s,
-            "job_since": since,
+            "job_since": oldest and oldest.started,
         }
 
 

@@ -80,7 +80,6 @@ class Runner:
         on_ready: Callable[[], None] = lambda: None,
         on_end: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
-        self.report = Report()
         if concurrency is not None and concurrency < 1:
             raise ValueError(f"concurrency={concurrency}: expected at least 1 job at a time, or None")
         queue = queue.at(place or (about or {}).get("node") or name)
@@ -88,6 +87,7 @@ class Runner:
         self._drain_s = drain_s
         self._concurrency, self._on_ready, self._on_end = concurrency, on_ready, on_end
         record, self._hand = Record(name, about or {}), Hand()
+        self.report = Report(self._hand)
         self._consumer = Consumer(queue, address, self._hand, record, self.report, self._pass_time)
         self._exchange = Exchange(queue, self._hand, lambda: self._consumer.label)
         self._emitter = Emitter(queue, address, lambda: self._consumer.label)
@@ -253,7 +253,6 @@ class Runner:
         for entry in run.entries:
             self._runs.order(entry).settled = True  # nothing comes of the call any more
             self._hand.finish(entry, None)
-            self.report.dropped(entry)
         if work.give_up(link):
             self.report.state = "failed"
             return self._close(self._overdue)
