@@ -97,6 +97,8 @@ def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, limit: int = 
         raise
     except _CANNOT_ENCODE as error:
         raise _refusal({"args": args, "kwargs": kwargs}, error) from None
+    if how.compression is None and len(data) <= limit:
+        return data
     return _fitted(data, limit, how, "the arguments encode to", is_pickle=pickles)
 
 

@@ -21,7 +21,7 @@ from pullet_broker.parts import Buffer, pack
 from pullet_broker.scripting import Arg, Call, Command, Script
 from pullet_broker.settings import Queue
 from pullet_broker.translation import ScriptMissing, translated
-from pullet_broker.wire import MISSING, Wire
+from pullet_broker.wire import Wire
 
 T = TypeVar("T")
 
@@ -107,26 +107,16 @@ class Link:
         except BaseException as error:
             self._fail(error)
 
-    def receive(self) -> Any:
-        """The next reply. An error reply raises, and leaves the connection usable unless it is `ServerUnavailable`."""
+    def receive(self, wait: bool = True) -> Any:
+        """The next reply. An error reply raises, and leaves the connection usable unless it is `ServerUnavailable`.
+
+        Where it is not to `wait`, and not all of the reply is here: `MISSING`.
+        """
         wire = self._wire
         if wire is None:
             raise ServerUnavailable(f"the connection to {self.address} was closed", server=str(self.address))
         try:
-            reply = wire.read()
-        except BaseException as error:
-            self._fail(error)
-        if isinstance(reply, redis.RedisError):
-            self._refuse(reply)
-        return reply
-
-    def receive_now(self) -> Any:
-        """As `receive`, where the whole reply is here, else `MISSING`: never waits."""
-        wire = self._wire
-        if wire is None:
-            return MISSING
-        try:
-            reply = wire.read_now()
+            reply = wire.read(wait)
         except BaseException as error:
             self._fail(error)
         if isinstance(reply, redis.RedisError):

@@ -59,7 +59,9 @@ def _together(pieces: Sequence[Buffer]) -> list[Buffer]:
     """What is small between large pieces goes together."""
     found: list[Buffer] = []
     start = 0
-    for place in [place for place, piece in enumerate(pieces) if len(piece) > LARGE]:
-        found += b"".join(pieces[start:place]), pieces[place]
-        start = place + 1
-    return [*found, b"".join(pieces[start:])]
+    for place, piece in enumerate(pieces):
+        if len(piece) > LARGE:
+            found += b"".join(pieces[start:place]), piece
+            start = place + 1
+    found.append(b"".join(pieces[start:]))
+    return found

@@ -63,26 +63,24 @@ class Wire:
         except BlockingIOError:  # the kernel's word for it
             raise TimeoutError(f"it took nothing for {self._timeout_s:g} s") from None
 
-    def read(self) -> Any:
-        """The next reply; an error reply is an exception of redis-py, and is returned."""
-        reply = self._reader.gets()
-        while reply is MISSING:
-            try:
-                size = self.sock.recv_into(self._buffer)
-            except BlockingIOError:
-                raise TimeoutError(f"nothing came within {self._timeout_s:g} s") from None
-            reply = self._parsed(size)
-        return reply
+    def read(self, wait: bool = True) -> Any:
+        """The next reply; an error reply is an exception of redis-py, and is returned.
 
-    def read_now(self) -> Any:
-        """The next reply where all of it is here, else `MISSING`. Never waits."""
-        reply = self._reader.gets()
-        while reply is MISSING:
+        Where it is not to `wait`, and not all of the reply is here: `MISSING`.
+        """
+        while (reply := self._reader.gets()) is MISSING:
             try:
-                size = self._receive_now()
+                if wait or self._is_plain:
+                    size = self.sock.recv_into(self._buffer, 0, 0 if wait else socket.MSG_DONTWAIT)
+                else:
+                    size = self._receive_now()
             except (BlockingIOError, ssl.SSLWantReadError):
-                break
-            reply = self._parsed(size)
+                if not wait:
+                    break
+                raise TimeoutError(f"nothing came within {self._timeout_s:g} s") from None
+            if not size:
+                raise ConnectionResetError("it closed the connection")
+            self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # it takes any buffer
         return reply
 
     def poll(self, timeout_s: float) -> bool:
@@ -104,19 +102,12 @@ class Wire:
         self.connection.disconnect()
 
     def _receive_now(self) -> int:
-        if self._is_plain:
-            return int(self.sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT))
+        """By TLS, which knows no flags."""
         self.sock.settimeout(0)
         try:
             return int(self.sock.recv_into(self._buffer))
         finally:
             self.sock.settimeout(self._timeout_s)
-
-    def _parsed(self, size: int) -> Any:
-        if not size:
-            raise ConnectionResetError("it closed the connection")
-        self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # it takes any buffer
-        return self._reader.gets()
 
     def _keep_alive(self) -> None:
         """Where the machine of the server is gone, a read that waits hears of it from the kernel, within some 15 s."""

@@ -19,18 +19,18 @@ class Condition(RLock):  # type: ignore[misc]
     runs no Python code: four times a job, 0.3 us each with the class of the standard library.
     """
 
-    _blocked: list[Any] | None = None
+    blocked: list[Any] | None = None
     """A lock for each thread that is in `wait`. On the class, as the next one: most futures never have any."""
-    _waiters: list[Any] | None = None
+    waiters: list[Any] | None = None
     """What `concurrent.futures.wait` and `as_completed` leave there."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let go of the lock until `notify_all`, or until the time is up: then False. It may be held several times."""
         blocked = threading.Lock()
         blocked.acquire()
-        if self._blocked is None:
-            self._blocked = []
-        self._blocked.append(blocked)
+        if self.blocked is None:
+            self.blocked = []
+        self.blocked.append(blocked)
         held = self._release_save()
         told = False
         try:
@@ -38,31 +38,26 @@ class Condition(RLock):  # type: ignore[misc]
             return told
         finally:
             self._acquire_restore(held)
-            if not told and self._blocked and blocked in self._blocked:
-                self._blocked.remove(blocked)
+            if not told and self.blocked and blocked in self.blocked:
+                self.blocked.remove(blocked)
 
     def notify_all(self) -> None:
-        if self._blocked is not None:
-            blocked, self._blocked = self._blocked, None
+        if self.blocked is not None:
+            blocked, self.blocked = self.blocked, None
             for one in blocked:
                 one.release()
-
-    @property
-    def is_awaited(self) -> bool:
-        """Somebody is to be told of what changes."""
-        return self._blocked is not None or bool(self._waiters)
 
     # -- the list of waiters
 
     def append(self, waiter: Any) -> None:
-        if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(lending(waiter))
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append(lending(waiter))
 
     def remove(self, waiter: Any) -> None:
-        if self._waiters is None:
+        if self.waiters is None:
             raise ValueError("it does not wait here")
-        self._waiters.remove(waiter)
+        self.waiters.remove(waiter)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._waiters or ())
+        return iter(self.waiters or ())

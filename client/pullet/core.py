@@ -73,7 +73,7 @@ class Core:
         job = options.job(options.id or new_job_id(), method, payload)
         future: Future[Any] = Future(job.id, *self._hooks)
         future.build, future.since = build, time.monotonic()
-        return self._put(_pending(job, future, options))
+        return self._put(Pending(job, future, options.keeps, None, options.waits, options.hasty))
 
     def stream(
         self, method: str, payload: Buffer, options: Options, build: Callable[[Any], Any] | None = None
@@ -84,9 +84,7 @@ class Core:
         future: Future[Any] = Future(job.id, *self._hooks)
         future.since = time.monotonic()
         arrivals = Arrivals(future)
-        item = _pending(job, future, options)
-        item.arrivals = arrivals
-        self._put(item)
+        self._put(Pending(job, future, options.keeps, arrivals, options.waits, options.hasty))
         return Stream(future, arrivals, self._queue, build)
 
     def _put(self, item: Pending) -> Future[Any]:
@@ -235,10 +233,6 @@ class Core:
                 resolve(item.future, raw, self._queue)
             else:
                 self._reject(item, _lost(item.future.job_id))
-
-
-def _pending(job: Job, future: Future[Any], options: Options) -> Pending:
-    return Pending(job, future, options.keeps, None, options.waits, options.hasty)
 
 
 def _lost(job: str) -> JobLost:

@@ -78,7 +78,7 @@ class Future(concurrent.futures.Future[R]):
             return self._result  # type: ignore[return-value]
         started = time.monotonic()
         try:
-            return super().result(_patience(timeout))
+            return super().result(PATIENCE_S if timeout is None or timeout > PATIENCE_S else timeout)
         except concurrent.futures.TimeoutError:
             pass  # the wait's, or the engine's own, which is raised below
         return super().result(self._wait(started, timeout))
@@ -89,16 +89,19 @@ class Future(concurrent.futures.Future[R]):
             return self._exception
         started = time.monotonic()
         try:
-            return super().exception(_patience(timeout))
+            return super().exception(PATIENCE_S if timeout is None or timeout > PATIENCE_S else timeout)
         except concurrent.futures.TimeoutError:
             pass
         return super().exception(self._wait(started, timeout))
 
     def set_result(self, result: R) -> None:
-        """By whoever runs the job. Where nobody waits, as for most of many jobs, it does not look for whom to tell."""
-        with self._condition:
-            if self._state == PENDING and not self._done_callbacks and not self._condition.is_awaited:
+        """By whoever runs the job. Most futures have nobody to tell but threads that are in `result`."""
+        condition = self._condition
+        with condition:
+            if self._state == PENDING and not self._done_callbacks and not condition.waiters:
                 self._result, self._state = result, FINISHED
+                if condition.blocked is not None:
+                    condition.notify_all()
                 return
         super().set_result(result)
 
@@ -204,7 +207,3 @@ class Future(concurrent.futures.Future[R]):
         if self._word == "failed":
             rows["error"] = repr(self.exception(0))
         return table("pullet.Future", rows)
-
-
-def _patience(timeout: float | None) -> float:
-    return PATIENCE_S if timeout is None or timeout > PATIENCE_S else timeout

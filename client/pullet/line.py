@@ -50,8 +50,11 @@ class Line:
         return answer
 
     def send(self, client: str, *batches: Batch) -> None:
-        calls = [submit(self._queue, client, self._connections, batch.first, batch.jobs) for batch in batches]
-        self._calls.extend(calls)
+        calls: list[Call[Submitted]] = []
+        for batch in batches:
+            call = submit(self._queue, client, self._connections, batch.first, batch.jobs)
+            self._calls.append(call)
+            calls.append(call)
         self._link.post(*calls)
 
     def hear(self) -> Heard:
@@ -70,7 +73,7 @@ class Line:
         """The answer to the only batch on its way, where it is here and plain. Any other is left to `hear`."""
         if len(self._calls) != 1 or self._calls[0].drafts:
             return None
-        raw = self._link.receive_now()
+        raw = self._link.receive(wait=False)
         if raw is MISSING:
             return None
         answer = self._calls.popleft().parse(raw)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
+from operator import attrgetter
 
 from pullet.arrivals import Arrivals
 from pullet.future import Future
@@ -57,19 +58,19 @@ _SETTLED: Future[object] = Future("", lambda job: None)
 _SETTLED.set_result(None)
 
 
+_job_of = attrgetter("job")
+
+
 @dataclass(slots=True)
 class Batch:
     """Jobs with consecutive numbers, sent in one call."""
 
+    first: int
     items: list[Pending]
 
     @property
-    def first(self) -> int:
-        return self.items[0].number
-
-    @property
     def jobs(self) -> list[Job]:
-        return [item.job for item in self.items]
+        return [*map(_job_of, self.items)]
 
 
 @dataclass(slots=True)
@@ -92,7 +93,8 @@ class Outbox:
         self._room = True  # False: the newest answer was that the queue is full
         self._again: deque[Pending] = deque()
         self._sent: deque[Pending] = deque()  # in the order of their numbers, without a gap
-        self._flying: deque[Batch] = deque()
+        self.flying: deque[Batch] = deque()
+        """Batches without an answer."""
         self._last = 0
         self._floor = 0  # numbers up to this are accepted and no longer kept
         self._trusted = True  # False: an answer was a refusal, so the answers still to come are refusals too
@@ -120,11 +122,6 @@ class Outbox:
         return 0 if self._room else len(self._held)
 
     @property
-    def flying(self) -> int:
-        """Batches without an answer."""
-        return len(self._flying)
-
-    @property
     def next_number(self) -> int:
         """The number of the next job to be sent."""
         return self._again[0].number if self._again else self._last + 1
@@ -149,7 +146,7 @@ class Outbox:
 
     def probe(self) -> Batch | None:
         """One of the jobs that are held, to learn whether there is room again. Where one is accepted all may go."""
-        if self.stuck and self._trusted and not (self._flying or self._again):
+        if self.stuck and self._trusted and not (self.flying or self._again):
             return self._fly([self._number(self._held.popleft())])
         return None
 
@@ -172,8 +169,8 @@ class Outbox:
         return self._fresh
 
     def _fly(self, items: list[Pending]) -> Batch:
-        batch = Batch(items)
-        self._flying.append(batch)
+        batch = Batch(items[0].number, items)
+        self.flying.append(batch)
         return batch
 
     def _number(self, item: Pending) -> Pending:
@@ -186,7 +183,7 @@ class Outbox:
 
     def answered(self, answer: Submitted, now: float) -> Verdict:
         """Take the answer to the oldest batch without one."""
-        batch = self._flying.popleft()
+        batch = self.flying.popleft()
         verdict = Verdict()
         if answer.answer is Answer.FULL:
             verdict.rejected = [item for item in batch.items if item.number > answer.mark and not item.waits]
@@ -196,7 +193,7 @@ class Outbox:
             self._room = answer.answer is Answer.OK
         if answer.answer is not Answer.OK:
             self._trusted = False
-        if not self._trusted and not self._flying:
+        if not self._trusted and not self.flying:
             verdict.forgotten = self.resume(answer.mark, now)
         if verdict.forgotten is None:
             self._release(now)
@@ -207,7 +204,7 @@ class Outbox:
 
         Returns the numbers that cannot be sent again, because they are no longer kept.
         """
-        self._flying.clear()
+        self.flying.clear()
         self._trusted = True
         if mark < self._floor:
             return mark + 1, self._floor
@@ -234,7 +231,7 @@ class Outbox:
         self._held.clear()
         self._sent.clear()
         self._again.clear()
-        self._flying.clear()
+        self.flying.clear()
         self._last, self._floor, self._trusted = 0, 0, True
 
     def withdraw(self, job_id: str) -> bool:
@@ -268,7 +265,7 @@ class Outbox:
         self._held.clear()
         self._again.clear()
         self._sent.clear()
-        self._flying.clear()
+        self.flying.clear()
         self.size, self._room = 0, True
         return left
 

@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullet.arrivals import Arrivals
 from pullet.outbox import Pending
 from pullet.resolve import resolve
-from pullet.wakeups import batch
+from pullet.wakeups import Batch
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.errors import ServerError, ServerUnavailable
@@ -56,14 +56,16 @@ class Receiver:
         self._refused_at: float | None = None
         self._queue, self._open = queue, open_jobs
         self._link = Link.to(queue, address, "inbox", timeout_s=BLOCK_MS / 1000 + LATE_S)
-        self._cursors: dict[str, bytes] = {client: b"0"}  # the newest identity last; older ones may still get replies
+        self._clients = [client]  # the newest identity last; older ones may still get replies
+        self._cursors: dict[bytes, bytes] = {}  # their inboxes, and what was read of each
         self._arrived: deque[str] = deque()  # identities that the thread has not taken up yet
         self._done: list[bytes] = []  # keys to delete
         self._reply_prefix = queue.keys.reply_prefix.encode()
         self._told = b""
         self._untidy = 0  # replies, items and reports read since the last cleaning
         self._is_quiet = False  # the last read brought nothing
-        self._look_first = self._interrupted = False
+        self._look_first, self._interrupted = True, False
+        self._batch = Batch()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -94,7 +96,7 @@ class Receiver:
             self._thread.join(NUDGE_S)
         self._link.close()
         try:
-            self._link.execute("UNLINK", *map(self._queue.keys.inbox, self._cursors), *self._done)
+            self._link.execute("UNLINK", *map(self._queue.keys.inbox, self._clients), *self._done)
         except ServerError:
             log.debug("left the inbox to its TTL", extra={"queue": self._queue.name})
         self._link.close()
@@ -103,7 +105,7 @@ class Receiver:
         backoff, silent = Backoff(), 0
         while not self._stop.is_set():
             try:
-                if self._look_first or not self._link.is_open:
+                if self._look_first:
                     self._look()
                 waited_ms, replies = self._read()
                 self._refused_at = None
@@ -115,19 +117,24 @@ class Receiver:
                     silent, self._look_first = 0, True
                     self.on_doubt()
             except ServerUnavailable as error:
+                self._look_first = True
                 if self._interrupted:  # our own doing: no reason to wait
                     self._interrupted = False
                     continue
                 log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})
                 self._stop.wait(backoff.next_s())
             except ServerError as error:
-                self._link.close()  # with the answers that were not read yet
+                self._hang_up()  # with the answers that were not read yet
                 self._bear(error)
                 self._stop.wait(backoff.next_s())
             except Exception:  # the thread must outlive whatever one reply contains
                 log.exception("cannot read replies", extra={"queue": self._queue.name})
-                self._link.close()
+                self._hang_up()
                 self._stop.wait(backoff.next_s())
+
+    def _hang_up(self) -> None:
+        self._link.close()
+        self._look_first = True
 
     def _bear(self, error: ServerError) -> None:
         """Refused: waiting may mend it, where a password is changed at the server first, and here a bit later."""
@@ -151,49 +158,42 @@ class Receiver:
         Says for how long at most, in milliseconds, and how much came.
         """
         cursors = self._cursors
-        inboxes = {self._queue.keys.inbox(client): client for client in cursors}
-        waits = self._may_leave_it()
-        commands = [] if waits else self._cleaning(inboxes)
+        waits = 0 < self._untidy < UNTIDY and not self._is_quiet  # it is little, and more is coming
+        commands = [] if waits else self._cleaning()
         block_ms = UNTIDY_MS if waits else BLOCK_MS
-        self._link.send(*commands, ("XREAD", "COUNT", READ, "BLOCK", block_ms, "STREAMS", *inboxes, *cursors.values()))
+        self._link.send(*commands, ("XREAD", "COUNT", READ, "BLOCK", block_ms, "STREAMS", *cursors, *cursors.values()))
         if not waits:
             self._done, self._untidy = [], 0
         for _ in commands:
             self._link.receive()
         found = self._link.receive() or ()
         for inbox, entries in found:
-            self._resolve(pair for _, flat in entries for pair in zip(flat[::2], flat[1::2], strict=True))
-            cursors[inboxes[inbox.decode()]] = entries[-1][0]
+            self._resolve(entries)
+            cursors[inbox] = entries[-1][0]
         self._is_quiet = not found
         return block_ms, len(found)
 
-    def _may_leave_it(self) -> bool:
-        """There is something to clean up, but little, and more is coming."""
-        return 0 < self._untidy < UNTIDY and not self._is_quiet
-
-    def _cleaning(self, inboxes: dict[str, str]) -> list[tuple[Arg, ...]]:
+    def _cleaning(self) -> list[tuple[Arg, ...]]:
         """Delete what was read, or else show that this client lives."""
         if self._untidy:
-            trims: list[tuple[Arg, ...]] = [
-                ("XTRIM", inbox, "MINID", self._cursors[client]) for inbox, client in inboxes.items()
-            ]
+            trims: list[tuple[Arg, ...]] = [("XTRIM", inbox, "MINID", read) for inbox, read in self._cursors.items()]
             return [("UNLINK", *self._done), *trims] if self._done else trims
-        ttl = self._queue.lifetimes.client_ms
-        keys = [key for inbox, client in inboxes.items() for key in (inbox, self._queue.keys.client(client))]
-        return [("PEXPIRE", key, ttl) for key in keys]
+        keys: list[Arg] = [*self._cursors, *map(self._queue.keys.client, self._clients)]
+        return [("PEXPIRE", key, self._queue.lifetimes.client_ms) for key in keys]
 
-    def _resolve(self, replies: Iterable[tuple[bytes, bytes]]) -> None:
+    def _resolve(self, entries: Sequence[tuple[bytes, list[bytes]]]) -> None:
         large: list[bytes] = []
         now = time.monotonic()
-        with batch():
-            for job, raw in replies:
-                self._untidy += 1
-                if b":" in job:
-                    self._hear(*read_name(job), raw)
-                elif raw:
-                    self._settle(job, raw, now)
-                elif job in self._open:
-                    large.append(job)
+        with self._batch:
+            for _, flat in entries:
+                for job, raw in zip(flat[::2], flat[1::2], strict=True):
+                    self._untidy += 1
+                    if b":" in job:
+                        self._hear(*read_name(job), raw)
+                    elif raw:
+                        self._settle(job, raw, now)
+                    elif job in self._open:
+                        large.append(job)
         if large:
             self._fetch(large)
 
@@ -203,7 +203,7 @@ class Receiver:
         found = self._link.execute("MGET", *keys)
         self._untidy += UNTIDY  # they may be large
         now = time.monotonic()
-        with batch():
+        with self._batch:
             for job, raw in zip(jobs, found, strict=True):
                 if raw is not None:
                     self._settle(job, raw, now)
@@ -250,8 +250,9 @@ class Receiver:
             self.on_doubt()
         self._look_first = False
         jobs: list[Any] = list(self._open)
-        clients = [*self._cursors, *(self._arrived.popleft() for _ in range(len(self._arrived)))]
-        self._cursors = dict.fromkeys(clients if jobs else clients[-1:], b"0")
+        clients = [*self._clients, *(self._arrived.popleft() for _ in range(len(self._arrived)))]
+        self._clients = clients if jobs else clients[-1:]
+        self._cursors = {self._queue.keys.inbox(client).encode(): b"0" for client in self._clients}
         for start in range(0, len(jobs), LOOK):
             self._fetch(jobs[start : start + LOOK])
         for job, item in list(self._open.items()):

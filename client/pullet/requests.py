@@ -11,23 +11,17 @@ from pullet_broker.errors import PulletError, ServerUnavailable
 from pullet_broker.scripting import Call
 
 
-class Requests:
+class Requests(deque["tuple[Call[Any], Future[Any]]"]):
     """In the order in which they came. `add` may be called by any thread, the rest by the one that sends."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[Call[Any], Future[Any]]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
     def add(self, call: Call[Any]) -> Future[Any]:
         asked: Future[Any] = Future()
-        self._waiting.append((call, asked))
+        self.append((call, asked))
         return asked
 
     def run_first(self, line: Line) -> None:
         """Raises `ServerUnavailable`, and then it is still the first."""
-        call, asked = self._waiting[0]
+        call, asked = self[0]
         try:
             answer = line.run(call)
         except ServerUnavailable:
@@ -36,9 +30,9 @@ class Requests:
             asked.set_exception(error)
         else:
             asked.set_result(answer)
-        self._waiting.popleft()
+        self.popleft()
 
     def refuse(self, error: PulletError) -> None:
         """All of them end with it."""
-        while self._waiting:
-            self._waiting.popleft()[1].set_exception(error)
+        while self:
+            self.popleft()[1].set_exception(error)

@@ -72,8 +72,11 @@ def resolve(future: Future[Any], raw: bytes, queue: Queue, now: float | None = N
         future.run_s = run_s = reply.run_us / 1e6
         if future.since is not None:
             future.wait_s = max(0.0, (now or time.monotonic()) - future.since - run_s)
-        outcome = _OUTCOMES.get(reply.outcome, _unknown)
-        value, error = outcome(reply, future.job_id, queue)
+        if reply.outcome == "ok":
+            value = decode(reply.payload, limit=queue.limits.result_bytes, pickles=queue.encoding.reads_pickles)
+            error = None
+        else:
+            value, error = None, _ERRORS.get(reply.outcome, _unknown)(reply, future.job_id, queue)
         if future.build is not None and error is None and not is_pickled(reply.payload):
             value = future.build(value)
     except (DecodeError, TooLarge) as bad:
@@ -89,15 +92,7 @@ def resolve(future: Future[Any], raw: bytes, queue: Queue, now: float | None = N
         return  # its owner cancelled it while the reply was on the way
 
 
-Outcome = tuple[Any, "BaseException | None"]
-
-
-def _ok(reply: Reply, job: str, queue: Queue) -> Outcome:
-    value = decode(reply.payload, limit=queue.limits.result_bytes, pickles=queue.encoding.reads_pickles)
-    return value, None
-
-
-def _error(reply: Reply, job: str, queue: Queue) -> Outcome:
+def _error(reply: Reply, job: str, queue: Queue) -> BaseException:
     note = f"worker {reply.worker}, attempt {reply.attempt}, job {job}"
     failure = read_failure(reply.payload)
     error = rebuild(failure)
@@ -109,40 +104,39 @@ def _error(reply: Reply, job: str, queue: Queue) -> Outcome:
     else:  # which shows no notes, but the cause
         error.__cause__ = RemoteTraceback(f"{failure.traceback}\n{note}\n")
         error.__notes__ = [note]  # pyright: ignore[reportAttributeAccessIssue]
-    return None, error
+    return error
 
 
-def _cancelled(reply: Reply, job: str, queue: Queue) -> Outcome:
-    return None, concurrent.futures.CancelledError()
+def _cancelled(reply: Reply, job: str, queue: Queue) -> BaseException:
+    return concurrent.futures.CancelledError()
 
 
-def _expired(reply: Reply, job: str, queue: Queue) -> Outcome:
+def _expired(reply: Reply, job: str, queue: Queue) -> BaseException:
     again = " again" if reply.attempt > 1 else ""
-    return None, JobExpired(f"job {job} waited longer than options(expires=) and was not run{again}", job=job)
+    return JobExpired(f"job {job} waited longer than options(expires=) and was not run{again}", job=job)
 
 
-def _crashed(reply: Reply, job: str, queue: Queue) -> Outcome:
+def _crashed(reply: Reply, job: str, queue: Queue) -> BaseException:
     message = (
         f"job {job} is a dead letter: worker after worker died with it in hand, the last one was {reply.worker}; "
         "look for a crash of the process (memory, a C extension, os._exit) in the engine's method"
     )
-    return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
+    return WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
 
 
-def _lost(reply: Reply, job: str, queue: Queue) -> Outcome:
+def _lost(reply: Reply, job: str, queue: Queue) -> BaseException:
     message = (
         f"the worker {reply.worker} was lost with job {job} in hand: it may have begun, and options(repeat=False) "
         "forbids to run it again"
     )
-    return None, WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
+    return WorkerLost(message, job=job, attempts=reply.attempt, worker=reply.worker)
 
 
-def _unknown(reply: Reply, job: str, queue: Queue) -> Outcome:
-    return None, DecodeError(f"job {job} has an outcome {reply.outcome!r} that this release does not know; update it")
+def _unknown(reply: Reply, job: str, queue: Queue) -> BaseException:
+    return DecodeError(f"job {job} has an outcome {reply.outcome!r} that this release does not know; update it")
 
 
-_OUTCOMES: dict[str, Callable[[Reply, str, Queue], Outcome]] = {
-    "ok": _ok,
+_ERRORS: dict[str, Callable[[Reply, str, Queue], BaseException]] = {
     "error": _error,
     "cancelled": _cancelled,
     "expired": _expired,

@@ -174,7 +174,7 @@ class Sender:
     def _has_work(self) -> bool:
         if self._closing or not self._announced or self._calls or self._outbox.has_unsent or self._trouble:
             return True
-        return self._outbox.flying > 0 and not self._is_left_to_others()
+        return bool(self._outbox.flying) and not self._is_left_to_others()
 
     def _is_left_to_others(self) -> bool:
         """Whoever submitted the job that is on its way takes the answer when it submits the next one, which is soon."""
@@ -206,6 +206,11 @@ class Sender:
         except ServerError as error:
             self._trouble = error
             return False
+        except BaseException:  # an interrupt by the user: the sender asks what has got there
+            self._line.close()
+            self._announced = False
+            self._wake()
+            raise
         self._sent_at = now
         return not self._sleeps
 
@@ -246,7 +251,9 @@ class Sender:
         """In one write: after each the thread waits until its caller, who is busy, lets go of the interpreter."""
         batches: list[Batch] = []
         with self._changed:
-            while self._outbox.flying < AHEAD and (batch := self._outbox.next_batch() or self._probe()) is not None:
+            while (
+                len(self._outbox.flying) < AHEAD and (batch := self._outbox.next_batch() or self._probe()) is not None
+            ):
                 batches.append(batch)
             self._changed.notify_all()
         if batches:

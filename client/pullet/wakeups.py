@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any
 
 TURN = 200
@@ -76,15 +75,15 @@ def mailbox() -> Mailbox:
     return found
 
 
-@contextmanager
-def batch() -> Iterator[None]:
+class Batch:
     """Futures that this thread resolves inside wake each loop once, at the end."""
-    rings = _here.batch = set()
-    try:
-        yield
-    finally:
-        _here.batch = None
-        for box in rings:
+
+    def __enter__(self) -> None:
+        _here.batch = set()
+
+    def __exit__(self, *raised: object) -> None:
+        rings, _here.batch = _here.batch, None
+        for box in rings or ():
             box.ring()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -15,7 +16,9 @@ from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import QueueFull
 from pullet_broker.link import Link
+from pullet_broker.parts import Buffer
 from pullet_broker.settings import Queue
+from pullet_broker.wire import Wire
 from tests.support.leaks import wait_until
 from tests.support.proxy import Proxy
 from tests.support.workers import Kit, calling, running
@@ -109,6 +112,28 @@ def test_answers_that_got_lost_between_two_lone_jobs_cost_none_and_double_none(
             for n in range(11, 20):
                 assert client.submit(Kit.echo, n).result(20) == n
         assert kit.calls == list(range(20))
+
+
+def test_an_interrupt_by_the_user_amid_a_lone_job_costs_none_and_doubles_none(
+    queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit, write = Kit(), Wire.write
+
+    def interrupted(wire: Wire, pieces: Iterable[Buffer]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        write(wire, pieces)
+
+    with running(queue, address, kit), calling(queue, address) as client:
+        one_by_one(client, 20)
+        assert wait_until(lambda: client._core._sender._sleeps)
+        monkeypatch.setattr(Wire, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(Kit.echo, 20)
+        assert wait_until(lambda: kit.calls == list(range(21))), "it is in the outbox"
+        monkeypatch.undo()
+        one_by_one(client, 20)
+    assert kit.calls == [*range(21), *range(20)]
 
 
 def test_a_lone_job_that_is_refused_is_told_so(queue: Queue, address: Address, link: Link) -> None:

@@ -85,12 +85,12 @@ def test_who_does_not_wait_for_a_reply_does_not_by_tls_either(secured: tuple[Nod
     node, _ = secured
     link = Link(Address(node.url), "test")
     link.open()
-    assert link.receive_now() is MISSING
+    assert link.receive(wait=False) is MISSING
     link.send(("BLPOP", "nothing", 1), ("ECHO", "x" * 100_000))
-    assert link.receive_now() is MISSING
+    assert link.receive(wait=False) is MISSING
     assert link.receive() is None
     replies = []
-    assert wait_until(lambda: replies.append(link.receive_now()) or replies[-1] is not MISSING)
+    assert wait_until(lambda: replies.append(link.receive(wait=False)) or replies[-1] is not MISSING)
     assert replies[-1] == b"x" * 100_000
     assert (link.execute("PING"), link.opened) == (b"PONG", 1)
     link.close()

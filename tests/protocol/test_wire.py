@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from pullet_broker.address import Address
 from pullet_broker.errors import ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.wire import MISSING, READ_BYTES, Wire
+
+PATIENCE_S = 30.0
 
 
 class Connection:
@@ -30,7 +33,7 @@ class Connection:
 def ends() -> Iterator[tuple[Wire, socket.socket]]:
     """A wire, and the server at its other end."""
     near, far = socket.socketpair()
-    wire = Wire(Connection(near), 5.0)
+    wire = Wire(Connection(near), PATIENCE_S)
     with far:
         yield wire, far
     wire.close()
@@ -38,23 +41,25 @@ def ends() -> Iterator[tuple[Wire, socket.socket]]:
 
 def test_a_reply_in_pieces_is_not_here_until_its_last_byte_is(ends: tuple[Wire, socket.socket]) -> None:
     wire, server = ends
+    started = time.monotonic()
     assert not wire.poll(0)
     for piece in (b"*2\r\n$2\r\nab\r\n$", b"3\r", b"\ncde\r"):
         server.sendall(piece)
         assert wire.poll(5)
-        assert wire.read_now() is MISSING
+        assert wire.read(wait=False) is MISSING
     server.sendall(b"\n:7\r\n")
-    assert wire.read_now() == [b"ab", b"cde"]
+    assert wire.read(wait=False) == [b"ab", b"cde"]
     assert wire.poll(0), "another one came along"
     assert wire.read() == 7
     assert not wire.poll(0)
+    assert time.monotonic() < started + PATIENCE_S, "nobody has waited"
 
 
 def test_what_was_read_in_part_without_waiting_is_read_on_by_who_waits(ends: tuple[Wire, socket.socket]) -> None:
     wire, server = ends
     large = b"x" * (3 * READ_BYTES)
     server.sendall(b"$%d\r\n%s" % (len(large), large[:-5]))
-    assert wire.read_now() is MISSING
+    assert wire.read(wait=False) is MISSING
     server.sendall(large[-5:] + b"\r\n$-1\r\n")
     assert (wire.read(), wire.read()) == (large, None)
 
@@ -62,22 +67,22 @@ def test_what_was_read_in_part_without_waiting_is_read_on_by_who_waits(ends: tup
 def test_an_error_reply_is_returned_as_redis_py_has_it(ends: tuple[Wire, socket.socket]) -> None:
     wire, server = ends
     server.sendall(b"-MOVED 7 host:1\r\n-OOM no room\r\n")
-    moved, full = wire.read(), wire.read_now()
+    moved, full = wire.read(), wire.read(wait=False)
     assert (type(moved), moved.host, moved.port) == (MovedError, "host", 1)
     assert (type(full), str(full)) == (redis.OutOfMemoryError, "no room")
 
 
-@pytest.mark.parametrize("how", ["read", "read_now"])
-def test_a_server_that_ends_the_connection_or_talks_nonsense(ends: tuple[Wire, socket.socket], how: str) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_server_that_ends_the_connection_or_talks_nonsense(ends: tuple[Wire, socket.socket], waits: bool) -> None:
     wire, server = ends
     server.sendall(b"HTTP/1.1 200 OK\r\n")
     with pytest.raises(redis.InvalidResponse):
-        getattr(wire, how)()
-    again = Wire(wire.connection, 5.0)
+        wire.read(waits)
+    again = Wire(wire.connection, PATIENCE_S)
     server.close()
     assert again.poll(5)
     with pytest.raises(ConnectionResetError, match="closed the connection"):
-        getattr(again, how)()
+        again.read(waits)
 
 
 def test_a_wait_that_is_over_says_how_long_it_was(ends: tuple[Wire, socket.socket]) -> None:
@@ -89,7 +94,7 @@ def test_a_wait_that_is_over_says_how_long_it_was(ends: tuple[Wire, socket.socke
         wire.write([bytes(64 << 20)])
 
 
-@pytest.mark.parametrize("step", ["write", "read", "read_now"])
+@pytest.mark.parametrize("step", ["write", "read"])
 def test_an_interrupt_by_the_user_leaves_no_half_of_a_command_or_reply(
     address: Address, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -103,14 +108,15 @@ def test_an_interrupt_by_the_user_leaves_no_half_of_a_command_or_reply(
         patch.setattr(Wire, step, interrupted)
         with pytest.raises(KeyboardInterrupt):
             link.send(("PING",))
-            link.receive_now() if step == "read_now" else link.receive()
+            link.receive()
     assert not link.is_open
     assert (link.execute("ECHO", "whole"), link.opened) == (b"whole", 2)
     link.close()
 
 
-def test_a_link_without_a_connection_has_nothing_for_who_does_not_wait(address: Address) -> None:
+def test_a_link_without_a_connection_gets_nothing(address: Address) -> None:
     link = Link(address, "test")
-    assert (link.poll(0), link.receive_now()) == (False, MISSING)
-    with pytest.raises(ServerUnavailable, match="was closed"):
-        link.receive()
+    assert not link.poll(0)
+    for waits in (True, False):
+        with pytest.raises(ServerUnavailable, match="was closed"):
+            link.receive(waits)

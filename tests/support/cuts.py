@@ -14,6 +14,7 @@ import pytest
 from pullet_broker.errors import ServerError, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.scripting import Arg
+from pullet_broker.wire import MISSING
 
 
 class CutPoint:
@@ -34,7 +35,7 @@ class CutPoint:
     def install(self, patch: pytest.MonkeyPatch) -> CutPoint:
         point = self
         patch.setattr(Link, "send", lambda link, *commands: point._sent(link, commands))
-        patch.setattr(Link, "receive", lambda link: point._received(link))
+        patch.setattr(Link, "receive", lambda link, wait=True: point._received(link, wait))
         patch.setattr(Link, "close", lambda link: point._closed(link))
         return self
 
@@ -63,9 +64,16 @@ class CutPoint:
             self.reached = self._count == self._nth
             return self.reached
 
-    def _received(self, link: Link) -> object:
-        self._owed[id(link)] -= 1
-        return self._receive(link)
+    def _received(self, link: Link, wait: bool) -> object:
+        reply = MISSING
+        try:
+            reply = self._receive(link, wait)
+        except ServerError:
+            self._owed[id(link)] -= 1
+            raise
+        if reply is not MISSING:
+            self._owed[id(link)] -= 1
+        return reply
 
     def _closed(self, link: Link) -> None:
         self._owed.pop(id(link), None)

@@ -24,7 +24,7 @@ def test_all_who_wait_are_told_and_nobody_else_later() -> None:
             told.append(condition.wait(30))
 
     threads = in_threads(5, wait)
-    assert wait_until(lambda: len(condition._blocked or ()) == 5)
+    assert wait_until(lambda: len(condition.blocked or ()) == 5)
     with condition:
         condition.notify_all()
     for thread in threads:
@@ -38,7 +38,7 @@ def test_who_waited_in_vain_leaves_nothing_behind() -> None:
     condition = Condition()
     with condition:
         assert condition.wait(0.001) is False
-        assert not condition._blocked
+        assert not condition.blocked
         condition.notify_all()
 
 

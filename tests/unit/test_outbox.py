@@ -96,13 +96,13 @@ def test_size_counts_the_bytes_that_wait_for_their_first_sending() -> None:
 def test_accepted_jobs_leave_and_their_futures_know() -> None:
     box, items = outbox(*"abcd")
     send(box)
-    assert (len(box), box.flying) == (4, 2)
+    assert (len(box), len(box.flying)) == (4, 2)
 
     box.answered(answer(Answer.OK, 3), NOW)
     assert [item.future.accepted for item in items] == [True, True, True, False]
     assert len(box) == 1
     box.answered(answer(Answer.OK, 4), NOW)
-    assert (len(box), box.flying) == (0, 0)
+    assert (len(box), len(box.flying)) == (0, 0)
 
 
 def test_after_a_gap_nothing_is_sent_until_all_refusals_are_in() -> None:
@@ -291,7 +291,7 @@ def test_abandon_returns_what_was_never_accepted_and_the_outbox_can_be_used_agai
     box.answered(answer(Answer.OK, 3), NOW)
 
     assert names(box.abandon()) == "defg"
-    assert (len(box), box.size, box.flying, box.waiting) == (0, 0, 0, 0)
+    assert (len(box), box.size, len(box.flying), box.waiting) == (0, 0, 0, 0)
 
     box.put(pending("h"))
     assert reconnect(box, 3) is None, "the server has forgotten nothing"
@@ -304,7 +304,7 @@ def test_a_job_that_waits_is_held_by_a_full_queue_and_offered_alone() -> None:
     verdict = box.answered(answer(Answer.FULL, 0), NOW)
     assert names(verdict.rejected) == "ac"
     box.answered(answer(Answer.GAP, 0), NOW)
-    assert (box.stuck, len(box), box.waiting, box.flying) == (3, 3, 3, 0)
+    assert (box.stuck, len(box), box.waiting, len(box.flying)) == (3, 3, 3, 0)
     assert box.size == sum(item.job.size for item in items if item.waits)
     assert box.next_batch() is None
 

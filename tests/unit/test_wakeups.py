@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pullet.wakeups import TURN, batch, until_done
+from pullet.wakeups import TURN, Batch, until_done
 from tests.support.leaks import wait_until
 from tests.support.watchdog import Watchdog
 
@@ -39,7 +39,7 @@ def resolve(futures: list[Future[Any]]) -> None:
 
 
 def resolve_as_batch(futures: list[Future[Any]]) -> None:
-    with batch():
+    with Batch():
         resolve(futures)
 
 
@@ -76,7 +76,7 @@ def test_an_error_inside_a_batch_leaves_nobody_waiting() -> None:
         tasks = await waiting(futures)
 
         def fail() -> None:
-            with pytest.raises(KeyError), batch():
+            with pytest.raises(KeyError), Batch():
                 resolve(futures)
                 raise KeyError
 
@@ -86,7 +86,7 @@ def test_an_error_inside_a_batch_leaves_nobody_waiting() -> None:
     asyncio.run(story())
 
 
-def test_the_loop_gets_its_turn_between_parts_of_a_large_batch() -> None:
+def test_the_loop_gets_its_turn_between_parts_of_a_large_Batch() -> None:
     async def story() -> int:
         futures: list[Future[Any]] = [Future() for _ in range(TURN * 5)]
         tasks = await waiting(futures)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pullet_broker.drafts import draft
 from pullet_broker.job import Job
 from pullet_broker.moves.finding import READERS
 from pullet_broker.parts import LARGE, Buffer, Packed, pack_some
-from pullet_broker.scripting import Call, Command, load
+from pullet_broker.scripting import Arg, Call, Command, Script, load
 from pullet_broker.settings import SCHEMA, Queue
 
 
@@ -27,7 +27,7 @@ class Answer(Enum):
     SCHEMA = b"SCHEMA"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submitted:
     answer: Answer
     mark: int
@@ -47,12 +47,35 @@ EMPTY = Job("", "", b"")
 
 def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]) -> Call[Submitted]:
     """Jobs numbered from `first`; with no jobs it only announces `link` and asks for the mark."""
+    form, keys, most = _form(queue, client), queue.keys, queue.limits.blob_over_bytes
+    drafts: list[Command] = []
+    pieces: list[Buffer] = []
+    for number, job in enumerate(jobs, first):
+        if len(job.args) > most:
+            drafts.append(_draft(keys.draft_blob(client, link, number), job.args))
+        pieces.append(_pack_job(job, most))
+    args = [*form.head, link, first, *form.tail, Packed(WIDTH * len(jobs), pieces)]
+    return Call(form.script, form.keys, args, _read, drafts)
+
+
+class _Form(NamedTuple):
+    """What all calls of one client have in common."""
+
+    script: Script
+    keys: Sequence[str]
+    head: Sequence[Arg]
+    """The arguments before `link` and `first`."""
+    tail: Sequence[Arg]
+
+
+@lru_cache(maxsize=256)
+def _form(queue: Queue, client: str) -> _Form:
     script = load("submit")
     args = script.arguments(
         schema=SCHEMA,
         me=client,
-        link=link,
-        first=first,
+        link=0,
+        first=0,
         client_ms=queue.lifetimes.client_ms,
         home_ms=queue.affinity.home_ms,
         backlog=queue.limits.backlog_jobs,
@@ -62,14 +85,8 @@ def submit(queue: Queue, client: str, link: int, first: int, jobs: Sequence[Job]
         inline=queue.limits.inline_bytes,
         most=READERS,
     )
-    most = queue.limits.blob_over_bytes
-    drafts = [
-        _draft(queue.keys.draft_blob(client, link, number), job.args)
-        for number, job in enumerate(jobs, first)
-        if len(job.args) > most
-    ]
-    packed = Packed(WIDTH * len(jobs), [_pack_job(job, most) for job in jobs])
-    return Call(script, _keys(queue, client), [*args, packed], _read, drafts)
+    place = script.args.index("link")
+    return _Form(script, _keys(queue, client), args[:place], args[place + 2 :])
 
 
 def _draft(name: str, args: Buffer) -> Command:
@@ -97,7 +114,6 @@ def _treatment(*arguments: str | int) -> bytes:
     return b"\r\n" + pack_some(arguments)
 
 
-@lru_cache(maxsize=256)
 def _keys(queue: Queue, client: str) -> tuple[str, ...]:
     keys = queue.keys
     own = {"client": keys.client(client), "inbox": keys.inbox(client)}
