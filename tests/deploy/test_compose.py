@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -121,27 +122,32 @@ def test_more_nodes_come_with_a_word(engine: Engine, up: float, port: int) -> No
     assert wait_until(lambda: len(engine.containers("worker")) == 3, 60, every_s=1)
 
 
-def test_a_node_dies_and_every_job_is_answered(
-    engine: Engine, client: pullet.Client[Digits], images: tuple[list[Any], list[int]]
-) -> None:
+def under_way(
+    client: pullet.Client[Digits], images: tuple[list[Any], list[int]]
+) -> tuple[list[Future[Any]], list[int]]:
+    """Jobs of which some are done and many are not, and what each should find."""
     pixels, digits = images
     several = JOBS // len(pixels)
     futures = [client.submit(Digits.read, image) for image in pixels * several]
     assert wait_until(lambda: sum(future.done() for future in futures) > len(pixels), 60, every_s=0.1)
+    return futures, digits * several
+
+
+def test_a_node_dies_and_every_job_is_answered(
+    engine: Engine, client: pullet.Client[Digits], images: tuple[list[Any], list[int]]
+) -> None:
+    futures, digits = under_way(client, images)
     engine.crash(engine.containers("worker")[0])
-    assert [future.result(180)["digit"] for future in futures] == digits * several
+    assert [future.result(180)["digit"] for future in futures] == digits
 
 
 def test_the_server_dies_and_every_job_is_answered(
     engine: Engine, client: pullet.Client[Digits], images: tuple[list[Any], list[int]]
 ) -> None:
-    pixels, digits = images
-    several = JOBS // len(pixels)
-    futures = [client.submit(Digits.read, image) for image in pixels * several]
-    assert wait_until(lambda: sum(future.done() for future in futures) > len(pixels), 60, every_s=0.1)
+    futures, digits = under_way(client, images)
     engine.crash(engine.containers("redis")[0])
     assert wait_until(lambda: bool(engine.containers("redis")), 60, every_s=0.5), "its restart policy brings it back"
-    assert [future.result(180)["digit"] for future in futures] == digits * several
+    assert [future.result(180)["digit"] for future in futures] == digits
 
 
 def test_jobs_wait_through_down_and_up(

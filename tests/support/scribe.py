@@ -5,9 +5,12 @@ Thin wrappers over the moves. `Scribe` belongs to one queue; its callers and wor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
+from pullet_broker.errors import ServerError
 from pullet_broker.job import Entry, Job, new_client_id, new_job_id
 from pullet_broker.keys import GROUP, LANES
 from pullet_broker.link import Link
@@ -277,6 +280,20 @@ class Scribe:
         """Everything that is in the queue, to see whether anything changed: all but the times of consumers, and the
         tick, which ends by itself."""
         return {name: self._content(self.key(name)) for name in sorted(self.names() - {"tick"})}
+
+    def check_refusal(self, call: Call[Any]) -> None:
+        """The server refuses it, and nothing has changed."""
+        before = self.dump()
+        with pytest.raises(ServerError):
+            self.link.run(call)
+        assert self.dump() == before
+
+    @staticmethod
+    def with_argument(call: Call[Any], name: str, value: str) -> Call[Any]:
+        """The same call with another value of one of its named arguments."""
+        args = list(call.args)
+        args[call.script.args.index(name)] = value
+        return replace(call, args=args)
 
     def clock_ms(self) -> int:
         seconds, micros = self.link.execute("TIME")

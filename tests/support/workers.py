@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 from pullet import Client
 from pullet_broker.address import Address
@@ -188,7 +188,13 @@ def worker_process(queue: Queue, address: Address, *, name: str = "worker") -> I
     """A worker with a `Kit` in a process of its own, as soon as it runs; `registered` tells when it is ready."""
     given = pickle.dumps((queue, address, name)).hex()
     command = [sys.executable, "-c", "from tests.support.workers import main; main()", given]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+    with until_closed(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)) as process:
+        yield process
+
+
+@contextmanager
+def until_closed(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """A process that ends when its input is closed; it is killed if it does not."""
     try:
         yield process
     finally:

@@ -29,7 +29,7 @@ from pullet_broker.settings import Lease, Limits, Queue
 from pullet_workers.runner import Runner
 from tests.support.cuts import CutPoint
 from tests.support.leaks import check_keys, wait_until
-from tests.support.workers import ROOT, Kit, calling, consumers, running
+from tests.support.workers import ROOT, Kit, calling, consumers, running, until_closed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -239,17 +239,10 @@ class Noted(Kit):
 @contextmanager
 def process_of(main: str, *given: Any) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-c", f"from tests.workers.test_cut_points import {main}; {main}()"]
-    process = subprocess.Popen([*command, pickle.dumps(given).hex()], cwd=ROOT, stdin=subprocess.PIPE)
-    try:
+    with until_closed(
+        subprocess.Popen([*command, pickle.dumps(given).hex()], cwd=ROOT, stdin=subprocess.PIPE)
+    ) as process:
         yield process
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        try:
-            process.wait(15)
-        finally:
-            process.kill()
-            process.wait()
 
 
 def dying(
