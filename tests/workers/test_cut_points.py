@@ -212,8 +212,9 @@ def test_a_caller_that_dies_at_any_of_its_commands_leaves_each_job_once_or_not_a
         if process.returncode != -signal.SIGKILL:
             break
     assert counts == sorted(counts)
-    first = 0 if when != "amid" else 12  # one write holds four batches; only the last of them has lost its script
-    assert (counts[0], counts[-1]) == (first, CALLER_JOBS)
+    batches = (0, 4, 8, 12) if when == "amid" else (0,)  # one write holds up to four; the last has lost its script
+    assert counts[0] in batches
+    assert counts[-1] == CALLER_JOBS
     assert len(set(counts)) > 2
 
 
