@@ -34,8 +34,8 @@ from pullet_broker.server_binary import find_server
 from pullet_broker.settings import Queue
 
 BATCH = 256
-LONE, WARM = 64, 3
-"""Queues that get one job each, and how often, of which the last is counted."""
+LONE, ROUNDS = 64, 6
+"""Queues that get one job each, and how often; the first round only makes what is there afterwards."""
 WORKER = "worker.host-1.000000"
 REPLY = pack_reply("ok", 1, "worker", 1, encode(PAYLOAD))
 ANSWER_S = 60.0
@@ -114,15 +114,15 @@ def alone(server: Counted) -> Iterator[tuple[str, float]]:
     for queue in queues:
         prepare(link, queue, client)
     nothing = link.execute("SCRIPT", "LOAD", "#!lua flags=allow-oom\nreturn 0").decode()
-    for first in range(1, WARM + 1):
-        steps = lone_round(server, queues, client, first)
-    for name, calls in steps.items():
-        yield f"{name}, alone", calls.instructions / LONE
+    rounds = [lone_round(server, queues, client, first) for first in range(1, ROUNDS + 1)][1:]
+    for name in rounds[0]:
+        made = [call for steps in rounds for call in steps[name].made]
+        yield f"{name}, alone", sum(steps[name].instructions for steps in rounds) / len(made)
         server.instructions()
-        for call in calls.made:
+        for call in made:
             _, _, *given = call.command()
             link.execute("EVALSHA", nothing, *given)
-        yield f"{name}, alone: floor", server.instructions() / LONE
+        yield f"{name}, alone: floor", server.instructions() / len(made)
 
 
 @dataclass

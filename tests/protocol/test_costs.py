@@ -15,9 +15,11 @@ from benchmarks.threads import Echo, workers
 from benchmarks.workloads.scale import SETTLE_S
 from pullet import Client
 from pullet_broker.address import Address
+from pullet_broker.job import Job, new_client_id, new_job_id
 from pullet_broker.link import Link
-from pullet_broker.moves.cycle import OUTCOMES
+from pullet_broker.moves.cycle import OUTCOMES, Outcome, cycle, read_waited, wait_for_work
 from pullet_broker.moves.life import beat
+from pullet_broker.moves.submit import submit
 from pullet_broker.settings import Lease, Queue
 from pullet_workers.ear import LISTEN_S
 from pullet_workers.rest import rest_among
@@ -54,6 +56,8 @@ def run(server: Server, name: str) -> tuple[Cost, Cost, Cost, float]:
         return start, stored, done, seconds
 
 
+LONE, LONE_JOB = 200, 30.5
+"""Commands of a job that is alone: two calls of scripts, 12 in the one and 15 in the other, and a blocking read."""
 BEATS, BEAT = 200, 7.5
 """Commands of a beat that makes no tick: the call of the script and six in it; one in some hundred makes one."""
 IDLE_S = 20.0
@@ -70,6 +74,19 @@ def test_commands_of_a_beat() -> None:
         for number in range(1, BEATS + 1):
             link.run(beat(queue, "w", number))
         assert (server.cost().commands - start.commands) / BEATS <= BEAT
+
+
+def test_commands_of_a_lone_job() -> None:
+    queue, client = Queue(name="lone"), new_client_id()
+    with Server() as server, server.link() as link:
+        link.run(submit(queue, client, 1, 1, []))
+        link.run(beat(queue, "w", 0, "{}"))
+        start = server.cost()
+        for number in range(1, LONE + 1):
+            link.run(submit(queue, client, 1, number, [Job(new_job_id(), "echo", b"")]))
+            [entry] = read_waited(queue, link.execute(*wait_for_work(queue, "w", 1000)))
+            link.run(cycle(queue, "w", [Outcome(entry, b"ok 1 w 1")], 1, alone=True, high_first=False))
+        assert (server.cost().commands - start.commands) / LONE <= LONE_JOB
 
 
 @pytest.mark.timeout(180)

@@ -9,7 +9,7 @@
 if not (whole(arg.backlog) and positive(arg.home_ms)) then
   return redis.error_reply('PULLET replay: the arguments do not have the expected form')
 end
-local config = read_config()
+local config = redis.call('HMGET', key.config, 'schema', 'backlog', 'keyed')
 if not same_schema(config[1]) then return {'SCHEMA', 0, 0} end
 local place, flat = find_letter(arg.job)
 if not flat then

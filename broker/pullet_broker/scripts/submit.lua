@@ -7,10 +7,11 @@
 --          arguments are in the draft <me>:<link>:<number>, which becomes the job's blob; key '': none. A job with a
 --          key goes to the place where its key lives, if it lives anywhere;
 --          traits: i when its caller chose the id, o when it must not be repeated; most: clients that may wait for one job
--- RETURNS  the mark alone, when all is well and the inbox was there: a list costs ten times as much. Else
+-- RETURNS  the mark alone, when all is well and the inbox was there: the list costs 6,600 instructions. Else
 --          {status, mark, new_inbox, backlog, limit}     OK | GAP | FULL | STALE | SCHEMA
 --          GAP: a number between the mark and the first is missing, or the draft of the job after the mark
--- USES     schema groups numbers clock entry reissue backlog join
+-- USES     schema numbers backlog
+-- SELDOM   clock entry groups reissue join
 -- ATOMIC   the mark and the entries it counts must be stored together, or a repeated call doubles or swallows jobs
 -- A client's batches may arrive late, twice, or not at all. The mark says which numbers are in; only mark + 1 may
 -- follow. A batch that a dead connection delivers late carries an old link and is refused: its numbers may by
@@ -18,9 +19,10 @@
 local WIDTH = 11
 local count = (#ARGV - rest + 1) / WIDTH
 local sane = count >= 0 and count % 1 == 0
--- All numbers at once: to look at each of them costs as much as all together. With 15 digits they stay exact.
-sane = sane and (arg.link .. ' ' .. arg.first .. ' ' .. arg.backlog .. ' ' .. arg.inline .. ' ' .. arg.client_ms .. ' ' .. arg.home_ms
-  .. ' ' .. arg.most):find('^%d+ %d+ %d+ %d+ [1-9]%d* [1-9]%d* [1-9]%d*$')
+-- All numbers in one look: one by one they would cost more than twice as much. With 15 digits they stay exact.
+local numbers = sane and arg.link .. ' ' .. arg.first .. ' ' .. arg.backlog .. ' ' .. arg.inline .. ' ' .. arg.client_ms
+  .. ' ' .. arg.home_ms .. ' ' .. arg.most
+sane = sane and numbers:find('^%d+ %d+ %d+ %d+ [1-9]%d* [1-9]%d* [1-9]%d*$')
 sane = sane and #arg.link <= 15 and #arg.first <= 15 and #arg.backlog <= 15 and #arg.inline <= 15
 if not (sane and #arg.client_ms <= 15 and #arg.home_ms <= 15 and #arg.most <= 15) then
   return redis.error_reply('PULLET submit: the arguments do not have the expected form')
@@ -39,7 +41,7 @@ for i = rest, #ARGV, WIDTH do
     drafts[#drafts + 1] = draft_of(first + (i - rest) / WIDTH)
   end
 end
-local config = read_config()
+local config = redis.call('HMGET', key.config, 'schema', 'backlog', 'keyed')
 if not same_schema(config[1]) then return {'SCHEMA', 0, 0, 0, 0} end
 
 local mark, known_link = 0, 0
@@ -50,25 +52,11 @@ if state then
 end
 if link < known_link then return {'STALE', mark, 0, 0, 0} end
 
-local new_inbox, accepted = 0, 0
-local function leave(status, backlog, limit)
-  local reached = mark == first and arg.first or mark -- to make a text of a number costs as much as to look for a key
-  redis.call('SET', key.client, reached .. ' ' .. arg.link, 'PX', arg.client_ms)
-  if drafts and #drafts > renamed then redis.pcall('UNLINK', unpack(drafts)) end -- what is left has no use
-  if accepted > 0 then redis.pcall('HINCRBY', key.stats, 'submitted', accepted == 1 and '1' or accepted) end
-  if status == 'OK' and new_inbox == 0 then return mark end
-  return {status, mark, new_inbox, backlog or 0, limit or 0}
-end
-
--- What few calls need. Its functions are made only by those: to make them would take as long as all that Lua does for
--- a lone job.
-local make_lanes, accept, is_there
+-- What few calls need. Its functions are made only by those: each costs 400 to 700 instructions, and these are a dozen.
 local keyed = config[3]
 local function seldom()
 -- SELDOM
-  make_lanes = make_groups
-
-  accept = function(i, number)
+  local function accept(i, number)
     local id, method, args, opts, lane, delay, expires, ttl, large, name, traits = unpack(ARGV, i, i + WIDTH - 1)
     delay, expires, ttl, large = tonumber(delay), tonumber(expires), tonumber(ttl), large == '1'
     if large then
@@ -104,55 +92,63 @@ local function seldom()
 
   -- The job with this id is there already: it is not run again, and its outcome is told to this client too. One for whom
   -- there is no place finds it when nothing has come for a while.
-  is_there = function(id)
+  local function is_there(id)
     if redis.call('EXISTS', arg.reply .. id) == 0 and redis.call('HEXISTS', key.named, id) == 0 then return false end
     join(id, key.inbox, arg.client_ms, tonumber(arg.most))
     return true
   end
+  return {make_groups = make_groups, accept = accept, is_there = is_there}
+end
+local special
+if not state then
+  special = seldom()
+  special.make_groups()
 end
 
-if not state then
-  seldom()
-  make_lanes()
-end
-if redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0 then
-  new_inbox = 1
+local new_inbox = redis.call('PEXPIRE', key.inbox, arg.client_ms) == 0
+if new_inbox then
   redis.call('XADD', key.inbox, '*', ':open', arg.me)
   redis.call('PEXPIRE', key.inbox, arg.client_ms)
 end
-if count == 0 then return leave('OK') end
-if first > mark + 1 then return leave('GAP') end
-
--- Most jobs have a place in the normal lane and nothing else.
-local function add_plain(i)
-  local id, method, args, opts, lane, delay, expires, ttl, large, name, traits = unpack(ARGV, i, i + WIDTH - 1)
-  if lane ~= 'normal' or name ~= '' or traits ~= '' or large == '1' or delay ~= '0' or expires ~= '0' or ttl ~= '0' then
-    return false
-  end
-  local added = redis.pcall('XADD', key.lane[4], '*', 'id', id, 'method', method, 'args', args, 'client', arg.me, 'opts', opts)
-  return true, added.err
+local status, failure, accepted, backlog, limit = 'OK', nil, 0, 0, 0
+if count > 0 and first > mark + 1 then
+  status = 'GAP'
+elseif count > 0 then
+  backlog, limit = count_backlog(config)
 end
-local backlog, limit = count_backlog(config)
-for n = 0, count - 1 do
-  local number, i = first + n, rest + n * WIDTH
+for i = rest, status == 'OK' and #ARGV or 0, WIDTH do
+  local id, method, args, opts, lane, delay, expires, ttl, large, name, traits = unpack(ARGV, i, i + WIDTH - 1)
+  local number = first + (i - rest) / WIDTH
+  local plain = traits == '' and lane == 'normal' and name == '' and large ~= '1'
+  plain = plain and delay == '0' and expires == '0' and ttl == '0'
+  if not plain then special = special or seldom() end
   if number > mark then
-    local traits = ARGV[i + 10]
-    if traits ~= '' and not is_there then seldom() end
-    if ARGV[i] ~= '' and not (traits:find('i', 1, true) and is_there(ARGV[i])) then
-      if backlog >= limit then return leave('FULL', backlog, limit) end
-      local stored, problem = add_plain(i)
-      if not stored then
-        if not accept then seldom() end
-        stored, problem = pcall(accept, i, number)
-        if stored and problem == 'MISSING' then return leave('GAP') end
+    if id ~= '' and not (traits ~= '' and traits:find('i', 1, true) and special.is_there(id)) then
+      if backlog >= limit then
+        status = 'FULL'
+        break
       end
-      if not stored or problem then -- scripts are not rolled back: what is in must be counted, or the repeat doubles it
-        leave('OK')
-        return redis.error_reply(type(problem) == 'table' and problem.err or tostring(problem))
+      if plain then -- as most are
+        local normal = key.lane[4]
+        failure = redis.pcall('XADD', normal, '*', 'id', id, 'method', method, 'args', args, 'client', arg.me, 'opts', opts).err
+      else
+        local stored, problem = pcall(special.accept, i, number)
+        if stored and problem == 'MISSING' then
+          status = 'GAP'
+          break
+        end
+        failure = not stored and (type(problem) == 'table' and problem.err or tostring(problem))
       end
+      if failure then break end -- scripts are not rolled back: what is in must be counted, or the repeat doubles it
       backlog, accepted = backlog + 1, accepted + 1
     end
     mark = number
   end
 end
-return leave('OK', backlog, limit)
+local reached = mark == first and arg.first or mark -- to make a text of a number costs as much as to look for a key
+redis.call('SET', key.client, reached .. ' ' .. arg.link, 'PX', arg.client_ms)
+if drafts and #drafts > renamed then redis.pcall('UNLINK', unpack(drafts)) end -- what is left has no use
+if accepted > 0 then redis.pcall('HINCRBY', key.stats, 'submitted', accepted == 1 and '1' or accepted) end
+if failure then return redis.error_reply(failure) end
+if status == 'OK' and not new_inbox then return mark end
+return {status, mark, new_inbox and 1 or 0, backlog, limit}

@@ -1,7 +1,5 @@
--- backlog: how many jobs the queue holds, how many it may, and whether it has ever seen a key: most queues have not.
--- Needs key.config, key.parked, key.places, arg.backlog. `config` holds schema, backlog, keyed.
-local function read_config() return redis.call('HMGET', key.config, 'schema', 'backlog', 'keyed') end
-
+-- backlog: how many jobs the queue holds, and how many it may. Most have never seen a key, so no place has a lane.
+-- Needs key.parked, key.places, arg.backlog, and schema, backlog and keyed of `config`.
 local function count_backlog(config)
   local backlog = redis.call('HLEN', key.parked) + redis.call('XLEN', key.lane[1]) + redis.call('XLEN', key.lane[2])
   backlog = backlog + redis.call('XLEN', key.lane[3]) + redis.call('XLEN', key.lane[4]) + redis.call('XLEN', key.lane[5])

@@ -37,7 +37,7 @@ end
 -- The lane of a job's priority, from which any worker takes it.
 local function common_lane(flat)
   local name = field(flat, 'lane')
-  return key.lane[name == 'high' and 3 or name == 'low' and 5 or 4]
+  return name == 'high' and key.lane[3] or name == 'low' and key.lane[5] or key.lane[4]
 end
 
 -- The lane of the place where the job's key lives, as long as that place is there; nil for a job without a key.

@@ -1,5 +1,10 @@
 -- settle_as: settle a job that is read from its fields. Needs settle, entry, events, arg.blob.
 -- A word is the whole outcome: cancelled, expired, crashed, lost.
+local function is_cancelled(job)
+  local asked = some and some.tombs and redis.call('ZSCORE', key.cancelled, job)
+  return asked and asked ~= '0' -- 0: that was an earlier job with this id
+end
+
 local told = {}
 local function settle_as(word, lane, entry, flat, consumer, run_ms)
   local job = field(flat, 'id') or ''
