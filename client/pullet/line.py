@@ -70,8 +70,8 @@ class Line:
         return Heard(answer, refusal)
 
     def hear_plain(self) -> Submitted | None:
-        """The answer to the only batch on its way, where it is here and plain. Any other is left to `hear`."""
-        if len(self._calls) != 1 or self._calls[0].drafts:
+        """The answer to the oldest batch, where it is here and plain. Any other is left to `hear`."""
+        if self._kept is not None or self._calls[0].drafts:
             return None
         raw = self._link.receive(wait=False)
         if raw is MISSING:

@@ -31,6 +31,7 @@ SMALL_BYTES = 8 << 10
 """Up to this a lone job is sent by the thread that submits it: to wake another one takes longer."""
 LINGER_S = 0.02
 """How long the answer to such a job is left to the thread that submits the next one."""
+NEVER = float("-inf")
 BUFFER_JOBS, BUFFER_BYTES = 100_000, 256 << 20
 """What may wait to be sent before `submit` holds its caller back."""
 
@@ -58,7 +59,7 @@ class Sender:
         self._changed = threading.Condition(self._lock)
         self._rests = False  # the thread waits for work
         self._sleeps = False  # and does so until it is woken
-        self._sent_at = float("-inf")  # when another thread sent a lone job last
+        self._sent_at = NEVER  # when another thread sent a lone job last
         self._trouble: ServerError | None = None  # that it had
         self._flushing = 0  # how many wait for the answers
         self._closing = False
@@ -192,17 +193,18 @@ class Sender:
         is_ready = self._announced and self._line.is_open and not (self._trouble or self._flushing or self._calls)
         if item.size > SMALL_BYTES or not is_ready:
             return False
-        now = time.monotonic()
+        now, owed = time.monotonic(), len(self._outbox.flying)
         try:
-            if self._outbox.flying:
-                answer = self._line.hear_plain()
-                if answer is None:
-                    return False
-                self._outbox.answered(answer, now)
-            batch = self._outbox.next_batch()
+            batch = self._outbox.next_batch() if owed < AHEAD else None
             if batch is None:
                 return False
             self._line.send(self.client, batch)
+            if owed:  # while the server is at work
+                answer = self._line.hear_plain()
+                if answer is None:
+                    self._sent_at = NEVER
+                    return False
+                self._outbox.answered(answer, now)
         except ServerError as error:
             self._trouble = error
             return False
