@@ -40,8 +40,8 @@ MUTANTS = (
             "broker/pullet_broker/scripts/cycle.lua",
             (
                 (
-                    "  if redis.pcall('XACK', lane, 'workers', ARGV[i + 1]) ~= 1 then\n    if draft",
-                    "  redis.pcall('XACK', lane, 'workers', ARGV[i + 1])\n  if false then\n    if draft",
+                    "  elseif redis.pcall('XACK', lane, 'workers', entry) ~= 1 then\n    if draft",
+                    "  elseif not redis.pcall('XACK', lane, 'workers', entry) then\n    if draft",
                 ),
             ),
         ),
@@ -68,7 +68,7 @@ MUTANTS = (
             "broker/pullet_broker/scripts/submit.lua",
             (
                 ("if link < known_link then return {'STALE', mark, 0, 0, 0} end\n", ""),
-                ("if first > mark + 1 then return leave('GAP') end\n", ""),
+                ("if count > 0 and first > mark + 1 then\n", "if false then\n"),
                 ("  if number > mark then\n", "  if true then\n"),
                 ("    mark = number\n", "    mark = math.max(mark, number)\n"),
             ),
