@@ -112,4 +112,5 @@ class Exchange:
         self._hand.committed()
         if cycled.fenced:
             log.warning("outcomes came too late", extra={"queue": self._queue.name, "jobs": len(cycled.fenced)})
-        self._hand.take(cycled.entries)
+        if cycled.entries:
+            self._hand.take(cycled.entries)
