@@ -82,6 +82,15 @@ def test_an_empty_call_tells_the_mark(scribe: Scribe) -> None:
     assert (answer.answer, answer.mark, answer.new_inbox) == (Answer.OK, 2, False)
 
 
+def test_numbers_of_fifteen_digits_stay_exact(scribe: Scribe) -> None:
+    caller, mark = scribe.caller(), 987_654_321_098_761
+    scribe.link.execute("SET", scribe.queue.keys.client(caller.id), f"{mark} 1", "PX", 60_000)
+    caller.last = mark
+    caller.submit(a_job(), a_job())
+    caller.submit(a_job())
+    assert caller.announce().mark == mark + 3
+
+
 def test_the_first_call_makes_the_inbox_and_the_groups(scribe: Scribe) -> None:
     caller = scribe.caller()
     answer = caller.announce()

@@ -145,7 +145,8 @@ for i = rest, status == 'OK' and #ARGV or 0, WIDTH do
     mark = number
   end
 end
-local reached = mark == first and arg.first or mark -- to make a text of a number costs as much as to look for a key
+-- To make a text of a number costs as much as to look for a key. By itself Lua would round one of 15 digits.
+local reached = mark == first and arg.first or string.format('%d', mark)
 redis.call('SET', key.client, reached .. ' ' .. arg.link, 'PX', arg.client_ms)
 if drafts and #drafts > renamed then redis.pcall('UNLINK', unpack(drafts)) end -- what is left has no use
 if accepted > 0 then redis.pcall('HINCRBY', key.stats, 'submitted', accepted == 1 and '1' or accepted) end
