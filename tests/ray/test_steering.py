@@ -42,7 +42,7 @@ def test_more_and_fewer_workers(queue: Queue, address: Address) -> None:
     with Pool(Echo, workers=1, queue=queue, redis=address) as pool:
         pool.scale(3)
         assert wait_until(lambda: ready(pool) == 3, 30)
-        futures = [pool.submit(Echo.started, 0.3) for _ in range(3)]
+        futures = [pool.submit(Echo.started, 1.5) for _ in range(3)]
         assert wait_until(lambda: all(worker["job"] for worker in pool.workers()))
         pool.scale(1)
         assert [future.result(20) > 0 for future in futures] == [True] * 3
