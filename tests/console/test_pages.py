@@ -200,8 +200,11 @@ def test_a_killed_worker_is_seen_and_its_job_comes_back(
         assert wait_until(lambda: bool(link.execute("XPENDING", quick.keys.lane("normal"), "workers")[0]))
         process.kill()
         process.wait()
-        with running(quick, address, name="rescuer"):
+        with running(quick, address, name="rescuer") as rescuer:
             assert future.result(30) == 0.6
+            # the first job may have ended before its worker had heard that somebody watches
+            assert wait_until(lambda: rescuer.runner.report.witness.offset_us is not None)
+            assert client.submit(Kit.echo, "seen").result(10) == "seen"
             line = "document.querySelector('canvas.timeline')?.dataset"
             until(page, f"{line}?.rows?.includes('victim') && {line}.rows.includes('rescuer') && +{line}.lost >= 1")
 
