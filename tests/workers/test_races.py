@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,10 +19,14 @@ from pullet_broker.moves.cycle import wait_for_work
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
 from pullet_broker.settings import Lease, Queue
+from pullet_workers.consumer import Consumer as Taker
+from pullet_workers.courier import NOTHING, Courier
 from pullet_workers.ear import Ear
+from pullet_workers.errands import Errand
 from pullet_workers.exchange import Exchange
 from pullet_workers.hand import Finished, Hand
 from pullet_workers.heart import Heart
+from pullet_workers.report import Record, Report
 from tests.support.leaks import wait_until
 from tests.support.scribe import Worker as Consumer
 from tests.support.workers import Kit, calling, kill_connections, running
@@ -138,6 +143,34 @@ def test_no_second_connection_ends_another_job_under_the_same_entry(queue: Queue
     assert pending(link, lane) == [b"other", b"other", b"w"]
     assert [entry.id for entry in hand.held()] == [taken[2].id]
     errands.close()
+
+
+def test_what_waits_is_not_given_back_when_the_job_before_it_has_just_ended(
+    queue: Queue, address: Address, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The courier is to free what waits, and has to wait for the right to do so while the loop refills the hand."""
+    hand, asks, enter = Hand(), threading.Event(), Exchange.__enter__
+    link.run(submit(queue, new_client_id(), 1, 1, [call("echo", n) for n in range(3)]))
+    hand.take(Consumer(link, queue, "w").register().take(3))
+    exchange = Exchange(queue, hand, lambda: "w")
+    consumer = Taker(queue, address, hand, Record("w", {}), Report(hand), lambda: None)
+    courier = Courier(queue, hand, exchange, consumer)
+
+    def noted(self: Exchange) -> None:
+        asks.set()
+        enter(self)
+
+    courier.start()
+    try:
+        with exchange:
+            monkeypatch.setattr(Exchange, "__enter__", noted)
+            courier.follow(((time.monotonic(), Errand.FREE),))
+            assert asks.wait(10)
+            courier.follow(NOTHING)
+    finally:
+        courier.stop()
+    assert len(hand.queued) == 3
+    assert pending(link, queue.keys.lane("normal")) == [b"w"] * 3
 
 
 def test_a_worker_whose_runner_is_gone_stops_beating(queue: Queue, address: Address, link: Link) -> None:

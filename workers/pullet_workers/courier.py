@@ -20,6 +20,8 @@ from pullet_workers.hand import Aside, Hand
 log = logging.getLogger("pullet.worker")
 
 NOTHING: tuple[Step, ...] = ()
+OVER: Step = (float("inf"), Errand.LOOK)
+"""Stands behind the last step of a plan."""
 LINGER_S = 0.01
 """How long it is ready for another plan after the last one. Rows of tiny jobs follow each other within that, and to
 wake a thread that sleeps for ever takes as long as three jobs."""
@@ -69,13 +71,13 @@ class Courier:
         while not self._stopping.is_set():
             if self._plan is not plan:
                 plan, place = self._plan, 0
-            step = plan[place] if place < len(plan) else None
-            if step is not None and step[0] <= time.monotonic():
-                self._do(step[1])
+            at, errand = step = plan[place] if place < len(plan) else OVER
+            if at <= time.monotonic():
+                self._do(errand, plan)
                 place += 1
             else:
-                self._sleep(plan, step[0] if step else time.monotonic() + LINGER_S if lingers else float("inf"))
-                lingers = step is not None
+                self._sleep(plan, time.monotonic() + LINGER_S if step is OVER and lingers else at)
+                lingers = step is not OVER
 
     def _sleep(self, plan: tuple[Step, ...], until: float) -> None:
         self._sleeps_until = until
@@ -83,10 +85,10 @@ class Courier:
             self._bell.acquire(timeout=-1 if until == float("inf") else max(0.0, until - time.monotonic()))
         self._sleeps_until = None
 
-    def _do(self, errand: Errand) -> None:
+    def _do(self, errand: Errand, plan: tuple[Step, ...]) -> None:
         try:
             if errand is Errand.FREE:
-                self._free()
+                self._free(plan)
             elif errand is not Errand.LOOK:
                 self._swap(fetch=errand is Errand.FETCH)
         except ServerError as error:
@@ -98,13 +100,13 @@ class Courier:
             wanted = fetch and self._hand.runs > 0 and not self._hand.queued
             self._exchange.run(self._link, self._ahead if wanted else 0, alone=False)
 
-    def _free(self) -> None:
+    def _free(self, plan: tuple[Step, ...]) -> None:
         """Repeated until it is answered: giving back and committing twice changes nothing."""
         aside: Aside | None = None
         while not self._stopping.is_set():
             try:
                 if aside is None:
-                    aside = self._set_aside()
+                    aside = self._set_aside(plan)
                 if aside:
                     self._hand_in(aside)
                     self._hand.put_away(aside)
@@ -114,9 +116,12 @@ class Courier:
                 self._consumer.compare_soon()
                 self._stopping.wait(RETRY_S)
 
-    def _set_aside(self) -> Aside:
-        """Everything that waits, with what is on its way, and what an answer that got lost has brought."""
+    def _set_aside(self, plan: tuple[Step, ...]) -> Aside:
+        """Everything that waits, with what is on its way, and what an answer that got lost has brought. Nothing, where
+        the job of the plan has ended by the time that the right to take is had: then nothing waits behind it."""
         with self._exchange:
+            if self._plan is not plan:
+                return Aside()
             if self._consumer.is_compare_due():
                 self._consumer.compare()
             return self._hand.set_aside()
