@@ -46,7 +46,7 @@ def test_it_runs_anew(committed: Any) -> None:
         anew = NotebookClient(
             nbformat.from_dict(committed), timeout=120, coalesce_streams=True, resources={"metadata": {"path": "/"}}
         ).execute(env=environment)
-    assert seen(anew) == seen(committed)
+    assert seen(anew) == seen(committed), [said for said in shown(anew) if said[1] == "stderr"]
     assert text(anew, "stdout") == text(committed, "stdout")
     for word in ("pullet.Pool", "open jobs", "pullet.Future", "attempt", "run time"):
         assert word in text(anew, "text/html")
