@@ -34,6 +34,10 @@ HOSTILE = [
     "__proto__",
 ]
 LONG = "A" * 1_000_000
+CLOSE_AND_PRESS_T = """() => {
+    document.querySelector("dialog").close();
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "t", bubbles: true}));
+}"""
 ROWS = "document.querySelectorAll('section[aria-label=\"%s\"] tbody tr').length"
 
 
@@ -291,6 +295,10 @@ def test_the_keyboard_is_enough(browser: Any, shown: Dashboard, quick: Queue, ad
         page.wait_for_selector("dialog[open]", state="detached")
         page.keyboard.press("t")
         until(page, "document.documentElement.dataset.theme === 'dark'")
+        page.keyboard.press("?")
+        page.wait_for_selector("dialog[open]")
+        page.evaluate(CLOSE_AND_PRESS_T)
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
         page.keyboard.press("2")
         page.wait_for_selector("#filter")
         page.keyboard.press("/")

@@ -116,7 +116,7 @@ function showHelp() {
 }
 
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog[open]")) return;
   const tab = TABS[event.key - 1];
   if (event.key === "0") location.hash = "#/";
   else if (tab && page.queue) location.hash = link(page.queue, tab[0]);
