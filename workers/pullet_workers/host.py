@@ -4,7 +4,6 @@ answer, whatever the engine is doing."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from ray.util import metrics
 from pullet_broker.errors import EngineFailed
 from pullet_workers.engine import Pickled, describe
 from pullet_workers.farewell import drain_at_sigterm
+from pullet_workers.lean import make_lean
 from pullet_workers.mirror import Mirror, can_export
 from pullet_workers.runner import Runner
 from pullet_workers.runs import Overdue
@@ -95,10 +95,7 @@ class Host:
         self._runner.drain(min(self._drain_s, SHUTDOWN_S))
 
     def _start_lean(self) -> None:
-        """The engine and all modules live as long as their worker. The garbage collector need not look through them
-        again and again, for 40 ms each time even with a small engine, while a job waits."""
-        gc.collect()
-        gc.freeze()
+        make_lean()
         self._ready.set_result(None)
 
     def _end(self, error: BaseException | None) -> None:
