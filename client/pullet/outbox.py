@@ -13,7 +13,7 @@ from itertools import takewhile
 from operator import attrgetter
 
 from pullet.arrivals import Arrivals
-from pullet.future import Future
+from pullet.future import SETTLED, Future
 from pullet_broker.job import Job
 from pullet_broker.moves.submit import EMPTY, Answer, Submitted
 from pullet_broker.settings import Limits
@@ -50,12 +50,8 @@ class Pending:
 
         The outbox may keep their number for long.
         """
-        future, self.future, self.job = self.future, _SETTLED, EMPTY
+        future, self.future, self.job = self.future, SETTLED, EMPTY
         return future
-
-
-_SETTLED: Future[object] = Future("", lambda job: None)
-_SETTLED.set_result(None)
 
 
 _job_of = attrgetter("job")

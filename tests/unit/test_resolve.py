@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import sys
 from typing import Any
 
@@ -50,6 +51,15 @@ def test_a_value_arrives_with_its_story() -> None:
     future = resolved(pack_reply("ok", 3, "gpu-3", 1500, encode({"cp": 12})))
     assert future.result(0) == {"cp": 12}
     assert (future.attempts, future.worker, future.run_s) == (3, "gpu-3", 0.0015)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="there every object has a dict of its own")
+def test_a_future_with_an_outcome_has_no_dict_for_the_garbage_collector_to_look_at() -> None:
+    futures = [Future[Any]("01job", lambda job: None) for _ in range(200)]
+    for future in futures:
+        resolve(future, pack_reply("ok", 1, "gpu-3", 1500, encode(7)), QUEUE)
+        assert future.result(0) == 7
+        assert not [one for one in gc.get_referents(future) if type(one) is dict and "job_id" in one]
 
 
 def test_a_builtin_exception_arrives_as_itself_with_cause_and_note() -> None:
