@@ -13,9 +13,11 @@ PROGRAM = """
 import resource, sys, threading
 from pullet_workers.lean import make_lean
 
+size = 1 << 20
+
 def jobs(count):
     for _ in range(count):
-        blocks = [bytes(1 << 20) for _ in range(4)]
+        blocks = [b"x" * size for _ in range(4)]
         del blocks
 
 def work():
