@@ -55,7 +55,7 @@ def test_a_value_arrives_with_its_story() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="there every object has a dict of its own")
 def test_a_future_with_an_outcome_has_no_dict_for_the_garbage_collector_to_look_at() -> None:
-    futures = [Future[Any]("01job", lambda job: None) for _ in range(200)]
+    futures: list[Future[Any]] = [Future("01job", lambda job: None) for _ in range(200)]
     for future in futures:
         resolve(future, pack_reply("ok", 1, "gpu-3", 1500, encode(7)), QUEUE)
         assert future.result(0) == 7
