@@ -12,7 +12,7 @@ from benchmarks.turn import a_turn
 SIZES = {"1 KiB": 1 << 10, "64 KiB": 64 << 10, "1 MiB": 1 << 20, "16 MiB": (16 << 20) - 1024}
 """The largest leaves room for the name of the method: 16 MiB is the limit of a call."""
 PAIRS = 8
-"""A machine's speed changes within seconds, so its parts are measured beside each other."""
+"""Turns of a system, each beside one of SET and GET: a machine's speed changes within seconds."""
 MOST_CALLS, MOST_BYTES = 300, 128 << 20
 CALLS = "ray_calls"
 
