@@ -64,6 +64,7 @@ async def stream(monitor: Monitor, broadcast: Broadcast, name: str) -> AsyncIter
         if not told:
             yield ": still here\n\n"
             continue
+        monitor.look_for(name)
         missed = monitor.turns > seen + 1  # the page was slow: what came between is in no `fresh` any more
         seen = monitor.turns
         yield _event("start" if missed else "turn", _message(monitor, name, first=missed))

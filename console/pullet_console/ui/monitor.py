@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 
 from pullet_broker.address import Address
-from pullet_broker.errors import PulletError, ServerError, ServerFull, ServerRefused
+from pullet_broker.errors import NameRefused, PulletError, ServerError, ServerFull, ServerRefused
 from pullet_broker.events import PAGE, WATCH_MS, events_after, read_events, watch_until
+from pullet_broker.keys import check_queue_name
 from pullet_broker.settings import Queue
+from pullet_console.reading.queues import Look
 from pullet_console.reading.reader import Reader
 from pullet_console.ui.history import BOUNDS_S, Histogram, History
 from pullet_console.ui.timeline import SPAN_S
@@ -45,6 +48,7 @@ class Monitor:
         self._cursors: dict[str, str] = {}
         self._names: list[str] = list(names)
         self._names_due = 0.0
+        self._sought: set[str] = set()
         self._watch_due: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-monitor", daemon=True)
@@ -59,9 +63,10 @@ class Monitor:
         self._reader.close()
 
     def look_for(self, name: str) -> None:
-        """Somebody asks for a queue that may be new: the next turn looks for queues again."""
-        if name and name not in self.histories:
-            self._names_due = 0.0
+        """Somebody waits for a queue that may come: the next turn looks whether it is there. To be said each turn."""
+        if name not in self.histories:
+            with contextlib.suppress(NameRefused):  # there will never be such a queue
+                self._sought.add(check_queue_name(name))
 
     def turn(self) -> None:
         """One look."""
@@ -71,14 +76,22 @@ class Monitor:
             taken_s = time.monotonic() - now
             self._names_due = now + max(NAMES_S, NAMES_SHARE * taken_s)
             self.histories = {name: self.histories.get(name) or History(name) for name in self._names}
+        sought = self._take_sought()
         begun = time.perf_counter()
-        looks = self._reader.looks(self._names)
+        looks = [
+            look for look in self._reader.looks(self._names + sought) if look.name not in sought or _is_there(look)
+        ]
         self.roundtrip_s = time.perf_counter() - begun
         self.roundtrips.add(self.roundtrip_s)
-        self._follow({look.name: look.at_ms for look in looks if look.stats or look.survey.records})
+        self._names += [look.name for look in looks if look.name in sought]
+        self._follow({look.name: look.at_ms for look in looks if _is_there(look)})
         for look in looks:
             self.histories.setdefault(look.name, History(look.name)).look(look)
         self.turns += 1
+
+    def _take_sought(self) -> list[str]:
+        names, self._sought = self._sought, set()
+        return [] if self._given else [name for name in tuple(names) if name not in self.histories]
 
     def _follow(self, at_ms: dict[str, int]) -> None:
         try:
@@ -128,3 +141,8 @@ class Monitor:
             self.on_turn()
             due = max(due + TURN_S, time.monotonic())
             self._stop.wait(max(0.0, due - time.monotonic()))
+
+
+def _is_there(look: Look) -> bool:
+    """From its first job or worker on a queue is there."""
+    return bool(look.stats or look.survey.records)
