@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+
+import redis
 
 from benchmarks.run import OURS, Figures, Run, Workload
 from benchmarks.turn import a_turn
@@ -20,34 +21,29 @@ CALLS = "ray_calls"
 def payload(run: Run, name: str) -> Figures:
     """Bytes there and back, one call after the other, in turns with SET and GET of as many."""
     figures = {}
-    with a_turn(run.system(name), run.server) as turn:
+    with a_turn(run.system(name), run.server) as turn, redis.Redis.from_url(run.server.url) as client:
         for label, size in SIZES.items():
             calls = max(1, min(MOST_CALLS, MOST_BYTES // size) // PAIRS)
-            set_get = _set_get(run, size)
-            set_get(1)
+            _set_get(client, size, 1)
             pairs = [
-                (statistics.mean(turn.ask("echo_size", size, calls)["seconds"]), set_get(calls)) for _ in range(PAIRS)
+                (statistics.mean(turn.ask("echo_size", size, calls)["seconds"]), _set_get(client, size, calls))
+                for _ in range(PAIRS)
             ]
             figures[f"{label} MB/s"] = 2 * size / statistics.median(echo for echo, _ in pairs) / 1e6
             figures[f"{label} / SET + GET"] = statistics.median(plain / echo for echo, plain in pairs)
     return figures
 
 
-def _set_get(run: Run, size: int) -> Callable[[int], float]:
-    """What an echo through the server cannot do without: SET and GET on the way there, and again on the way back."""
-    import redis
-
-    client, value = redis.Redis.from_url(run.server.url), b"x" * size
-
-    def seconds(calls: int) -> float:
-        begun = time.perf_counter()
-        for _ in range(2 * calls):
-            client.set("payload", value)
-            if client.get("payload") != value:
-                raise RuntimeError("a wrong answer")
-        return (time.perf_counter() - begun) / calls
-
-    return seconds
+def _set_get(client: redis.Redis, size: int, calls: int) -> float:
+    """What an echo through the server cannot do without: SET and GET on the way there, and again on the way back. In
+    seconds for each."""
+    value = b"x" * size
+    begun = time.perf_counter()
+    for _ in range(2 * calls):
+        client.set("payload", value)
+        if client.get("payload") != value:
+            raise RuntimeError("a wrong answer")
+    return (time.perf_counter() - begun) / calls
 
 
 PAYLOAD = Workload(
