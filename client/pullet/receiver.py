@@ -118,7 +118,7 @@ class Receiver:
                     self.on_doubt()
             except ServerUnavailable as error:
                 self._look_first = True
-                if self._interrupted:  # our own doing: no reason to wait
+                if self._interrupted or self._stop.is_set():  # our own doing: no reason to wait
                     self._interrupted = False
                     continue
                 log.info("waiting for the server", extra={"queue": self._queue.name, "error": str(error)})

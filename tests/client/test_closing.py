@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -39,6 +40,16 @@ def test_leaving_the_block_by_an_error_cancels_the_open_jobs(queue: Queue, addre
         future = client.submit(Kit.echo, 1)
         raise KeyError
     assert future.cancelled()
+
+
+def test_an_end_in_good_order_has_nothing_to_say(
+    queue: Queue, address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The threads are woken by breaking their connections: that is no server that does not answer."""
+    caplog.set_level(logging.DEBUG, "pullet")
+    with running(queue, address), running(queue, address, concurrency=2), calling(queue, address) as client:
+        assert list(client.map(Kit.echo, range(20))) == list(range(20))
+    assert [one.getMessage() for one in caplog.records if one.name.startswith("pullet")] == []
 
 
 def test_closing_without_waiting_cancels_what_has_not_started(queue: Queue, address: Address, link: Link) -> None:

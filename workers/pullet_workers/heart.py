@@ -101,7 +101,8 @@ class Heart:
                 if self._ear.listen(left, self.rest.times if self._is_idle() else 1.0):
                     self._stop.wait(min(left, PAUSE_S))
             except ServerError as error:
-                log.info("cannot hear what is to stop", extra={"queue": self._queue.name, "error": str(error)})
+                if not self._stop.is_set():  # else it is our own doing
+                    log.info("cannot hear what is to stop", extra={"queue": self._queue.name, "error": str(error)})
                 self._stop.wait(left)
         self._ear.look_again()
         return not self._stop.is_set()
