@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -113,13 +114,30 @@ def assemble(name: str) -> str:
     header = read_header(source)
     code = re.sub(r"^ *-- SELDOM$", lambda _: _shared(header["SELDOM"]), source, flags=re.MULTILINE)
     code = re.sub(r" *--.*", "", _shared(header["USES"]) + code)
-    code = re.sub(r"\n\s*\n+", "\n", code)
-    while unused := [found for found in _NAMED.findall(code) if len(re.findall(rf"(?<!\.)\b{found}\b", code)) == 1]:
-        code = re.sub(rf"^local function {unused[0]}\((?:.*\bend|(?:.*\n)+?end)\n", "", code, flags=re.MULTILINE)
-    return code
+    return _without_idle(re.sub(r"\n\s*\n+", "\n", code))
 
 
-_NAMED = re.compile(r"^local function (\w+)\(", re.MULTILINE)
+def _without_idle(code: str) -> str:
+    """Without the functions that nothing calls, and those that only they call."""
+    while True:
+        uses = Counter(_NAMES.findall(code))
+        idle = [found for found in _FUNCTIONS.finditer(code) if uses[found[1]] == 1]
+        if not idle:
+            return code
+        for found in reversed(idle):  # so that the places of those before it stay right
+            code = code[: found.start()] + code[_end_of_function(code, found) :]
+
+
+def _end_of_function(code: str, head: re.Match[str]) -> int:
+    """Behind its line, where that is all of it, else behind the next line that is its `end`."""
+    line_end = code.index("\n", head.end())
+    is_all = _ENDS.search(code, head.start(), line_end)
+    return line_end + 1 if is_all else code.index("\nend\n", line_end) + len("\nend\n")
+
+
+_FUNCTIONS = re.compile(r"^local function (\w+)\(", re.MULTILINE)
+_NAMES = re.compile(r"(?<!\.)\b\w+")  # not those of fields
+_ENDS = re.compile(r"\bend$")
 
 
 def _shared(parts: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,26 @@ def test_the_server_gets_places_for_names_and_no_function_that_nobody_calls(name
     assert not re.search(r"\b(key|arg)\.|\brest\b|--", text)
     for function in re.findall(r"^local function (\w+)", text, re.MULTILINE):
         assert len(re.findall(rf"(?<!\.)\b{function}\b", text)) > 1, function
+
+
+@every_script
+def test_a_script_is_put_together_in_a_moment(name: str) -> None:
+    """Callers and workers do it when they start, and for `reap` a lost job waits: it took 0.2 s when each function was
+    looked for by a pattern of its own. Calls are counted, in Python and in C, because times differ."""
+    load.__wrapped__(name)  # which compiles the patterns
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        load.__wrapped__(name)
+    finally:
+        sys.setprofile(before)
+    assert calls < 1_300
 
 
 def test_what_few_calls_need_stands_where_the_script_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,14 @@ from pullet_broker.moves.cycle import Standing
 from pullet_broker.moves.life import beat
 from pullet_broker.moves.survey import Survey, survey, wait_for_entries
 from pullet_broker.schema import schema_mismatch
+from pullet_broker.scripting import load
 from pullet_broker.settings import Queue
 from pullet_workers.heart import bury_consumer, tend
 
 log = logging.getLogger("pullet.pool")
+
+AT_A_DEATH = ("reap", "forget")
+"""Scripts that are put together when a pool starts: the first death shall not wait for that."""
 
 
 class Registry:
@@ -32,6 +36,8 @@ class Registry:
         """Why the queue is not ours to touch, as the last look found; empty when it is."""
         self._free = threading.Lock()
         self._over = False
+        for script in AT_A_DEATH:
+            load(script)
 
     def bury(self, worker: str, *, blame: bool) -> int:
         """Issue the jobs of a dead worker again, and forget its consumers; says how many jobs there were."""
