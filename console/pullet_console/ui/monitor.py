@@ -49,6 +49,7 @@ class Monitor:
         self._names: list[str] = list(names)
         self._names_due = 0.0
         self._sought: set[str] = set()
+        """Queues that open pages wait for, said from the server's thread; begun anew at each turn."""
         self._watch_due: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pullet-monitor", daemon=True)
@@ -91,7 +92,7 @@ class Monitor:
 
     def _take_sought(self) -> list[str]:
         names, self._sought = self._sought, set()
-        return [] if self._given else [name for name in tuple(names) if name not in self.histories]
+        return [] if self._given else [name for name in tuple(names) if name not in self.histories]  # it may still grow
 
     def _follow(self, at_ms: dict[str, int]) -> None:
         try:
