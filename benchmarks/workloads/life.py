@@ -24,7 +24,7 @@ def recovery(run: Run, name: str) -> Figures:
     """Two workers, of which one is killed with a 2 s job in hand."""
     with a_turn(run.system(name), run.server, speeds=(0.01, 0.01)) as turn:
         times = [killed(turn, known) for known in range(0, 2 * KILLS, 2)] if name == OURS else [killed(turn, 0)]
-    return {"runs again after ms": 1000 * statistics.median(times)}
+    return {"runs again after ms": 1000 * statistics.median(times), "the first time after ms": 1000 * times[0]}
 
 
 def killed(turn: Turn, known: int) -> float:
