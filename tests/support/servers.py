@@ -126,12 +126,14 @@ class Guarded:
         replica.ask("REPLICAOF", "127.0.0.1", master.port)
         assert wait_until(lambda: replica.replicates(b"master_link_status:up"), 20)
         watch = f"{self.SERVICE} 127.0.0.1 {master.port} 2\n"
-        timing = f"sentinel down-after-milliseconds {self.SERVICE} 500\nsentinel failover-timeout {self.SERVICE} 3000"
+        # A sentinel looks once a second for a server that it has no connection to: with less than that, it
+        # takes each server that is new to it for dead, and masters change by themselves after a failover.
+        timing = f"sentinel down-after-milliseconds {self.SERVICE} 2000\nsentinel failover-timeout {self.SERVICE} 3000"
         self.sentinels = [
             stack.enter_context(Node(folder / name, sentinel=True, **{"sentinel monitor": watch + timing}))
             for name in ("s1", "s2", "s3")
         ]
-        assert wait_until(self._is_complete, 20), "the sentinels know each other and the replica"
+        assert wait_until(self.is_complete, 20), "the sentinels know each other and the replica"
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.address = Address(f"redis+sentinel://{hosts}/{self.SERVICE}/0")
 
@@ -141,9 +143,18 @@ class Guarded:
         (found,) = [server for server in self.servers if server.port == int(port)]
         return found
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """Does each sentinel see the master, the other sentinels, and a replica that it would promote?"""
         info = [sentinel.ask("INFO", "sentinel") for sentinel in self.sentinels]
-        return all(b"status=ok" in one and b"slaves=1,sentinels=3" in one for one in info)
+        return all(b"status=ok" in one and b"slaves=1,sentinels=3" in one for one in info) and all(
+            (replica[b"flags"], replica[b"master-link-status"]) == (b"slave", b"ok") for replica in self._replicas()
+        )
+
+    def _replicas(self) -> Iterator[dict[bytes, bytes]]:
+        """The replica, as each sentinel sees it."""
+        for sentinel in self.sentinels:
+            for words in sentinel.ask("SENTINEL", "REPLICAS", self.SERVICE):
+                yield dict(zip(words[::2], words[1::2], strict=True))
 
 
 class Shards:
