@@ -42,7 +42,7 @@ def ended(start: float, end: float, *, worker: str = "w-1", method: str = "work"
 def look(at: float, *, records: dict[str, dict[str, Any]] | None = None, **stats: int) -> Look:
     records = records or {}
     survey = Survey(3, 1, 2.5, False, records, {}, dict.fromkeys(records, 1), [])
-    return Look("q", int((NOW + at) * 1000), survey, 0, 0, 0, {k: str(v) for k, v in stats.items()}, {}, {}, "")
+    return Look("q", int((NOW + at) * 1000), survey, 0, 0, 0, {k: str(v) for k, v in stats.items()}, {}, {}, {})
 
 
 @pytest.mark.parametrize("seconds", [1e-5, 0.0004, 0.013, 1.0, 77.0, 4000.0])

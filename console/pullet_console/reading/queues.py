@@ -132,7 +132,7 @@ def ask_numbers(queue: Queue, now_ms: int) -> list[tuple[Arg, ...]]:
         ("HGETALL", key("stats")),
         ("HGETALL", key("pool")),
         ("HGETALL", key("missed")),
-        ("HGET", key("config"), "backlog"),
+        ("HGETALL", key("config")),
     ]
 
 
@@ -149,12 +149,17 @@ class Look:
     stats: dict[str, str]
     pool: dict[str, str]
     missed: dict[str, str]
-    limit: str
+    config: dict[str, str]
+
+    @property
+    def exists(self) -> bool:
+        """Is there such a queue? From its first job or worker on there is."""
+        return bool(self.config)
 
 
 def read_look(name: str, at_ms: int, survey: Survey, numbers: Sequence[Any]) -> Look:
     """From the survey and the answers to `ask_numbers`."""
-    delayed, suspects, dead, stats, pool, missed, limit = numbers
+    delayed, suspects, dead, *hashes = numbers
     return Look(
         name,
         at_ms,
@@ -162,10 +167,7 @@ def read_look(name: str, at_ms: int, survey: Survey, numbers: Sequence[Any]) -> 
         delayed,
         suspects,
         dead,
-        read_hash(stats),
-        read_hash(pool),
-        read_hash(missed),
-        (limit or b"").decode(errors="replace"),
+        *map(read_hash, hashes),
     )
 
 
@@ -202,7 +204,7 @@ def summarise(look: Look) -> QueueSummary:
         wanted=_whole(look.pool.get("wanted", "")),
         paused=survey.paused,
         trouble=look.pool.get("trouble", ""),
-        limit=_whole(look.limit),
+        limit=_whole(look.config.get("backlog", "")),
     )
 
 

@@ -13,7 +13,6 @@ from pullet_broker.errors import NameRefused, PulletError, ServerError, ServerFu
 from pullet_broker.events import PAGE, WATCH_MS, events_after, read_events, watch_until
 from pullet_broker.keys import check_queue_name
 from pullet_broker.settings import Queue
-from pullet_console.reading.queues import Look
 from pullet_console.reading.reader import Reader
 from pullet_console.ui.history import BOUNDS_S, Histogram, History
 from pullet_console.ui.timeline import SPAN_S
@@ -79,13 +78,11 @@ class Monitor:
             self.histories = {name: self.histories.get(name) or History(name) for name in self._names}
         sought = self._take_sought()
         begun = time.perf_counter()
-        looks = [
-            look for look in self._reader.looks(self._names + sought) if look.name not in sought or _is_there(look)
-        ]
+        looks = [look for look in self._reader.looks(self._names + sought) if look.exists or look.name not in sought]
         self.roundtrip_s = time.perf_counter() - begun
         self.roundtrips.add(self.roundtrip_s)
         self._names += [look.name for look in looks if look.name in sought]
-        self._follow({look.name: look.at_ms for look in looks if _is_there(look)})
+        self._follow({look.name: look.at_ms for look in looks if look.exists})
         for look in looks:
             self.histories.setdefault(look.name, History(look.name)).look(look)
         self.turns += 1
@@ -142,8 +139,3 @@ class Monitor:
             self.on_turn()
             due = max(due + TURN_S, time.monotonic())
             self._stop.wait(max(0.0, due - time.monotonic()))
-
-
-def _is_there(look: Look) -> bool:
-    """From its first job or worker on a queue is there."""
-    return bool(look.stats or look.survey.records)
