@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pullet_broker.settings import Queue
 from pullet_workers.heart import bury_consumer
 from tests.support.leaks import wait_until
 from tests.support.scribe import Worker as Dead
-from tests.support.workers import calling, kill_connections, running
+from tests.support.workers import Worker, calling, kill_connections, running
 from tests.workers.test_drain import assert_nothing_is_left, length
 from tests.workers.test_upsets import set_paused
 
@@ -96,6 +97,15 @@ class Async(Plain):
         return items
 
 
+@contextmanager
+def all_at_once(link: Link, queue: Queue, worker: Worker, client: pullet.Client[Any]) -> Iterator[None]:
+    """What is submitted in here waits when the worker takes its next jobs."""
+    set_paused(link, queue, worker, True)
+    yield
+    assert client.flush(10)
+    set_paused(link, queue, worker, False)
+
+
 KINDS = pytest.mark.parametrize(("engine", "concurrency"), [(Plain, None), (Plain, 4), (Async, None), (Async, 2)])
 
 
@@ -107,10 +117,8 @@ def test_what_waits_is_served_by_few_calls(
         running(quick, address, engine, concurrency=concurrency) as worker,
         calling(quick, address, engine) as client,
     ):
-        set_paused(link, quick, worker, True)
-        futures = [client.submit(engine.double, n) for n in range(320)]
-        assert client.flush(10)
-        set_paused(link, quick, worker, False)
+        with all_at_once(link, quick, worker, client):
+            futures = [client.submit(engine.double, n) for n in range(320)]
         assert [future.result(10) for future in futures] == [2 * n for n in range(320)]
         assert sorted(item for call in engine.calls for item in call) == list(range(320))
         assert max(map(len, engine.calls)) == 32
@@ -166,10 +174,8 @@ def test_batches_may_be_larger_than_one_take(
         running(quick, address, engine, concurrency=concurrency) as worker,
         calling(quick, address, engine) as client,
     ):
-        set_paused(link, quick, worker, True)
-        futures = [client.submit(engine.wide, n) for n in range(1000)]
-        assert client.flush(10)
-        set_paused(link, quick, worker, False)
+        with all_at_once(link, quick, worker, client):
+            futures = [client.submit(engine.wide, n) for n in range(1000)]
         assert [future.result(10) for future in futures] == list(range(1000))
         assert {future.attempts for future in futures} == {1}
         if concurrency is None and engine is Plain:
@@ -184,10 +190,8 @@ def test_a_bad_item_harms_no_neighbour(
         running(quick, address, engine, concurrency=concurrency) as worker,
         calling(quick, address, engine) as client,
     ):
-        set_paused(link, quick, worker, True)
-        futures = [client.submit(engine.double, "bad" if n == 7 else n) for n in range(40)]
-        assert client.flush(10)
-        set_paused(link, quick, worker, False)
+        with all_at_once(link, quick, worker, client):
+            futures = [client.submit(engine.double, "bad" if n == 7 else n) for n in range(40)]
         for n, future in enumerate(futures):
             if n == 7:
                 with pytest.raises(KeyError, match="bad"):
@@ -208,10 +212,8 @@ def test_other_methods_keep_their_order(
         for n in range(100):
             client.submit(engine.one, -n - 1).result(10)  # now it takes many at once
         engine.calls.clear()
-        set_paused(link, quick, worker, True)
-        futures = [client.submit(engine.one if n % 3 else engine.double, n) for n in range(60)]
-        assert client.flush(10)
-        set_paused(link, quick, worker, False)
+        with all_at_once(link, quick, worker, client):
+            futures = [client.submit(engine.one if n % 3 else engine.double, n) for n in range(60)]
         assert [future.result(10) for future in futures] == [n if n % 3 else 2 * n for n in range(60)]
         singles = [call[0] for call in engine.calls if call[0] % 3]
         if concurrency is None and engine is Plain:
