@@ -42,7 +42,7 @@ def killed(turn: Turn, known: int) -> float:
     found = turn.naps()[known + 1][0] - at
     caller.answer()
     if turn.system.is_together:
-        time.sleep(3)  # its replacement starts, which is not measured here
+        turn.warm(2)  # its replacement has started, which is not measured here
     return found
 
 
