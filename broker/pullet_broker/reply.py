@@ -37,6 +37,14 @@ class Reply:
     run_us: int
     payload: Buffer
 
+    @property
+    def state(self) -> str:
+        """The state of a job that ended so: done, failed, cancelled or expired."""
+        return _STATES.get(self.outcome, self.outcome)
+
+
+_STATES = {"ok": "done", "error": "failed", "crashed": "failed", "lost": "failed"}
+
 
 @dataclass(frozen=True)
 class Failure:

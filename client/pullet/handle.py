@@ -8,26 +8,15 @@ from pullet.core import Core
 from pullet.future import Future
 from pullet.html import seconds, table
 from pullet_broker.errors import JobLost
-from pullet_broker.moves.finding import Found, find
+from pullet_broker.moves.finding import Found, search
 from pullet_broker.progress import Progress, read_progress
 from pullet_broker.reply import read_reply
 from pullet_broker.settings import Queue
 
 ASK_S = 10.0
 """How long a look waits for a server that does not answer."""
-SKEW_MS = 60_000
-"""How far the clock of the client that made a job's id may be ahead of the server's."""
 LOOKS = 500
 """Pages of entries that are looked through for one job."""
-
-STATES = {
-    "ok": "done",
-    "error": "failed",
-    "crashed": "failed",
-    "lost": "failed",
-    "cancelled": "cancelled",
-    "expired": "expired",
-}
 
 
 class JobHandle:
@@ -87,13 +76,7 @@ class JobHandle:
         return self.future.cancel(force=force)
 
     def _look(self) -> Found:
-        since = first_entry_of(self.job_id)
-        found = self._core.ask(find(self._queue, self.job_id, since), ASK_S)
-        for _ in range(LOOKS):
-            if found.where != "more":
-                break
-            found = self._core.ask(find(self._queue, self.job_id, since, found.lane, found.start), ASK_S)
-        return found
+        return search(self._queue, self.job_id, lambda call: self._core.ask(call, ASK_S), LOOKS)
 
     def _state_of(self, found: Found) -> str:
         self.attempts, self.worker = found.attempt, found.consumer or None
@@ -102,7 +85,7 @@ class JobHandle:
         if found.where == "reply":
             reply = read_reply(found.head.encode() + b"\n")
             self.attempts, self.worker, self.run_s = reply.attempt, reply.worker, reply.run_us / 1e6
-            return STATES.get(reply.outcome, reply.outcome)
+            return reply.state
         if found.where == "parked":
             return "delayed"
         if found.where == "hidden":
@@ -123,12 +106,3 @@ class JobHandle:
         if self.progress is not None:
             rows["progress"] = self.progress
         return table("pullet.JobHandle", rows)
-
-
-def first_entry_of(job_id: str) -> str:
-    """The id of the first entry that can be of this job: its own id begins with the time it was made at."""
-    try:
-        made_ms = int(job_id[:12], 16) if len(job_id) == 32 else 0
-    except ValueError:
-        return "0-0"  # an id that somebody chose
-    return f"{max(0, made_ms - SKEW_MS)}-0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ PAGE = 200
 """Entries that one `find` looks at: their arguments pass through the server's memory."""
 LATE = 1000
 """The most jobs in one `late`."""
+SKEW_MS = 60_000
+"""How far the clock of the client that made a job's id may be ahead of the server's."""
 HELD = 5000
 """Entries in workers' hands that one `late` looks through, a lane."""
 READERS = 100
@@ -48,6 +50,17 @@ def find(queue: Queue, job: str, since: str, lane: int = 1, start: str | None = 
     return Call(script, fixed_keys(script, queue.keys), args, _read)
 
 
+def search(queue: Queue, job: str, ask: Callable[[Call[Found]], Found], looks: int) -> Found:
+    """Where a job is, by as many looks as it takes: "more" when it was not found by `looks` of them."""
+    since = _first_entry_of(job)
+    found = ask(find(queue, job, since))
+    for _ in range(looks - 1):
+        if found.where != "more":
+            break
+        found = ask(find(queue, job, since, found.lane, found.start))
+    return found
+
+
 def late(queue: Queue, jobs: Sequence[str]) -> Call[list[int]]:
     """Places of those of up to `LATE` jobs that have no reply and that no worker holds. None when nobody can say."""
     script = load("late")
@@ -68,6 +81,15 @@ def watch(queue: Queue, job: str, client: str) -> Call[str]:
         most=READERS,
     )
     return Call(script, fixed_keys(script, queue.keys), args, lambda raw: str(raw.decode()))
+
+
+def _first_entry_of(job: str) -> str:
+    """The id of the first entry that can be of this job: its own id begins with the time it was made at."""
+    try:
+        made_ms = int(job[:12], 16) if len(job) == 32 else 0
+    except ValueError:
+        return "0-0"  # an id that somebody chose
+    return f"{max(0, made_ms - SKEW_MS)}-0"
 
 
 def _read(raw: Any) -> Found:

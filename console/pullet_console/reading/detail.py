@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pullet.handle import first_entry_of
 from pullet_broker.keys import LANES
 from pullet_broker.letter import DeadLetter, read_letter
 from pullet_broker.link import Link
 from pullet_broker.moves.dead import letter_at, place_of_letter
-from pullet_broker.moves.finding import Found, find
+from pullet_broker.moves.finding import Found, search
 from pullet_broker.moves.listing import (
     Listed,
     Taken,
@@ -33,21 +32,11 @@ TRIES = 3
 def find_job(link: Link, queue: Queue, job: str) -> JobDetail:
     """The job, whatever has become of it; `unknown` where Redis knows nothing of it."""
     for _ in range(TRIES):
-        found = _look(link, queue, job)
+        found = search(queue, job, link.run, LOOKS)
         detail = _describe(link, queue, job, found)
         if detail is not None:
             return detail
     return JobDetail(job, "unknown")
-
-
-def _look(link: Link, queue: Queue, job: str) -> Found:
-    since = first_entry_of(job)
-    found = link.run(find(queue, job, since))
-    for _ in range(LOOKS):
-        if found.where != "more":
-            break
-        found = link.run(find(queue, job, since, found.lane, found.start))
-    return found
 
 
 def _describe(link: Link, queue: Queue, job: str, found: Found) -> JobDetail | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pullet.handle import STATES
 from pullet_broker.errors import DecodeError, TooLarge
 from pullet_broker.letter import DeadLetter, FailedAttempt, read_attempts
 from pullet_broker.moves.listing import Listed, Taken
@@ -79,7 +78,7 @@ def of_reply(job: str, raw: bytes) -> JobDetail:
         return JobDetail(job, "unknown", error=f"its reply is not readable: {problem}")
     detail = JobDetail(
         id=job,
-        state=STATES.get(reply.outcome, reply.outcome),
+        state=reply.state,
         attempt=reply.attempt,
         worker="" if reply.worker == "-" else reply.worker,
         run_s=reply.run_us / 1e6,
