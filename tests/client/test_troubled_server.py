@@ -118,6 +118,7 @@ def test_who_waits_hears_of_a_server_that_goes_on_refusing(node: Node, monkeypat
     monkeypatch.setattr("pullet.receiver.REFUSED_S", 0.2)
     queue, address, kit = Queue(name="refused"), Address(node.url), Kit()
     with running(queue, address, kit), calling(queue, address) as client:
+        assert client.submit(Kit.echo, 0).result(10) == 0  # its connections are made
         future = client.submit(Kit.hold, 1)
         assert kit.started.wait(10)
         with password(node, "n3w-word") as boss:
