@@ -49,8 +49,8 @@ class Receiver:
 
     def __init__(self, queue: Queue, address: Address, client: str, open_jobs: dict[bytes, Pending]) -> None:
         self.on_doubt: Callable[[], None] = lambda: None
-        """Called after a reconnect, and when jobs are open and nothing has come for a while: is the server still the
-        one that accepted them?"""
+        """Called at a connect that comes after jobs were accepted, and when jobs are open and nothing has come for a
+        while: is the server still the one that accepted them?"""
         self.on_refusal: Callable[[ServerError], None] = lambda error: None
         """Called when the server has refused to show replies for long."""
         self._refused_at: float | None = None
@@ -244,9 +244,9 @@ class Receiver:
         resolve(future, raw, self._queue, now)
 
     def _look(self) -> None:
-        again = self._link.opened > 0 and not self._link.is_open
+        is_doubtful = not self._link.is_open and (self._link.opened > 0 or self._comes_late())
         self._link.open()
-        if again:
+        if is_doubtful:
             self.on_doubt()
         self._look_first = False
         jobs: list[Any] = list(self._open)
@@ -258,3 +258,7 @@ class Receiver:
         for job, item in list(self._open.items()):
             if item.arrivals is not None:
                 self._read_rest(job.decode(), item.arrivals)
+
+    def _comes_late(self) -> bool:
+        """Jobs were accepted before the first connection, maybe by another server than the one that it finds."""
+        return any(item.is_own and item.future.accepted for item in list(self._open.values()))

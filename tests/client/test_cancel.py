@@ -104,11 +104,13 @@ def test_a_task_that_is_cancelled_cancels_its_job(queue: Queue, address: Address
 
 
 def test_who_closes_cancels_its_own_jobs_and_no_others(queue: Queue, address: Address) -> None:
-    with running(queue, address), calling(queue, address) as client:
-        future = client.submit(Kit.nap, 0.3)
+    kit = Kit()
+    with running(queue, address, kit), calling(queue, address) as client:
+        future = client.submit(Kit.hold, 1)
         assert client.flush(10)
         with calling(queue, address) as other:
             watched = other.job(future.job_id).future
         with pytest.raises(ClientClosed):
             watched.result(0)
-        assert future.result(10) == 0.3
+        kit.go.set()
+        assert future.result(10) == 1

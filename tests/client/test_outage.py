@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pullet.receiver import Receiver
 from pullet_broker.address import Address
 from pullet_broker.backoff import Backoff
 from pullet_broker.embedded import EmbeddedServer
@@ -61,14 +63,22 @@ def test_a_restart_loses_nothing_and_doubles_nothing(queue: Queue, tmp_path: Pat
         assert Counter(kit.calls) == Counter([*range(400), "held"])
 
 
-def test_a_server_that_comes_back_empty_gets_the_newest_jobs_again(queue: Queue) -> None:
-    kit, first = Kit(), EmbeddedServer.start()
+@pytest.mark.parametrize("late", [False, True], ids=["", "before_the_first_connection_for_replies"])
+def test_a_server_that_comes_back_empty_gets_the_newest_jobs_again(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    kit, first, look, may_look = Kit(), EmbeddedServer.start(), Receiver._look, threading.Event()
+    monkeypatch.setattr(Receiver, "_look", lambda self: (may_look.wait(20), look(self)))
     with EmbeddedServer.start() as second, Proxy(first.tcp_url) as proxy, calling(queue, Address(proxy.url)) as client:
         futures = [client.submit(Kit.echo, n) for n in range(300)]
         assert client.flush(10)
+        if not late:
+            may_look.set()
+            assert wait_until(lambda: client._core._receiver._link.is_open)
         proxy.go_down()
         first.close()
         proxy.come_up(second.tcp_url)
+        may_look.set()
         with running(queue, Address(second.url), kit):
             assert [future.result(10) for future in futures] == list(range(300))
     assert sorted(kit.calls) == list(range(300))

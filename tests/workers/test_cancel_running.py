@@ -67,7 +67,8 @@ class Async(Seen):
     async def together(self, values: list[str]) -> list[str]:
         self._calls.append("+".join(values))
         try:
-            await asyncio.sleep(0.3 if "short" in values else 40)
+            while not ("short" in values and self._go.is_set()):
+                await asyncio.sleep(0.02)
         except asyncio.CancelledError:
             self._calls.append("cancelled")
             raise
@@ -229,6 +230,8 @@ def test_a_batch_stops_when_all_its_jobs_are_cancelled(queue: Queue, address: Ad
         one, other = client.submit(Async.together, "short"), client.submit(Async.together, "b")
         assert wait_until(lambda: Async.calls == ["short+b"])
         assert one.cancel()
+        assert wait_until(lambda: tombstones(link, queue) == 1)
+        Async.go.set()
         assert other.result(10) == "b"
         assert has_outcome(link, queue, one.job_id, "cancelled")
         Async.calls.clear()
