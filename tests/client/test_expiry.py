@@ -34,9 +34,10 @@ def proxy(server: EmbeddedServer) -> Iterator[Proxy]:
 
 def test_with_no_worker_at_all_the_caller_hears(queue: Queue, address: Address) -> None:
     with calling(queue, address) as client:
+        patient = client.submit(Kit.echo, 2)
+        assert client.flush(10)
         future = client.options(expires=0.2).submit(Kit.echo, 1)
         stream = client.options(expires=0.2).stream(Kit.count, 3, 0)
-        patient = client.submit(Kit.echo, 2)
         with pytest.raises(JobExpired, match="by this client's clock; no worker has taken it") as caught:
             future.result(10)
         assert (caught.value.job, caught.value.expires_s) == (future.job_id, 0.2)
@@ -66,6 +67,7 @@ def test_a_paused_queue_and_a_busy_worker_are_no_excuse(queue: Queue, address: A
 def test_a_job_that_was_started_in_time_may_take_its_time(queue: Queue, address: Address) -> None:
     kit = Kit()
     with running(queue, address, kit), calling(queue, address) as client:
+        assert client.submit(Kit.echo, 1).result(10) == 1
         future = client.options(expires=0.2).submit(Kit.hold, "held")
         assert kit.started.wait(10)
         with pytest.raises(TimeoutError) as caught:

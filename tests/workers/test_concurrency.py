@@ -93,17 +93,18 @@ class Async:
 class Mixed:
     """Its plain methods are bound to one thread."""
 
+    two = threading.Barrier(2)
+
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self.go = threading.Event()
 
     def plain(self, value: Any) -> Any:
         assert threading.get_ident() == self._thread
         return value
 
-    def hold(self, seconds: float) -> float:
-        time.sleep(seconds)
-        return seconds
+    def meet(self) -> int:
+        """Until another one is here too."""
+        return self.two.wait(20)
 
     async def loop(self, value: Any) -> Any:
         assert threading.get_ident() != self._thread
@@ -179,20 +180,20 @@ def test_of_a_mixed_engine_plain_methods_keep_their_thread_and_async_ones_run_on
 
 def test_async_jobs_go_on_beside_a_plain_one(queue: Queue, address: Address) -> None:
     with running(queue, address, Mixed), calling(queue, address, Mixed) as client:
-        held = client.submit(Mixed.hold, 0.5)
+        held = client.submit(Mixed.meet)
         assert client.flush(10)
         beside = [client.submit(Mixed.loop, n) for n in range(50)]
         assert [future.result(10) for future in beside] == list(range(50))
         assert not held.done()
-        assert held.result(10) == 0.5
+        assert {Mixed.two.wait(20), held.result(10)} == {0, 1}
 
 
 def test_a_plain_job_does_not_wait_behind_another_while_a_worker_is_idle(queue: Queue, address: Address) -> None:
     with running(queue, address, Mixed, name="one"), calling(queue, address, Mixed) as client:
-        futures = [client.submit(Mixed.hold, 0.6) for _ in range(2)]
+        futures = [client.submit(Mixed.meet) for _ in range(2)]
         assert client.flush(10)
         with running(queue, address, Mixed, name="two"):
-            assert [future.result(10) for future in futures] == [0.6, 0.6]
+            assert {future.result(10) for future in futures} == {0, 1}
             assert {future.worker for future in futures} == {"one", "two"}
 
 
