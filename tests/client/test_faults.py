@@ -68,8 +68,8 @@ def test_a_connection_fails_in_mid_work(
     ):
         futures = [client.submit(Kit.nap, 0.02 + n / 1e6) for n in range(JOBS)]
         assert wait_until(lambda: len(kit.calls) > JOBS // 4)
+        assert wait_until(lambda: proxy.pipes(f":{role}")), "there is such a connection"
         hit = FAULTS[fault](proxy, f":{role}")
-        assert hit, "there is such a connection"
         futures += [client.submit(Kit.nap, 0.001 + n / 1e6) for n in range(JOBS)]
         expected = [*(0.02 + n / 1e6 for n in range(JOBS)), *(0.001 + n / 1e6 for n in range(JOBS))]
         assert [future.result(20) for future in futures] == expected

@@ -26,8 +26,9 @@ class CutPoint:
 
     def __init__(self, role: str, nth: int, when: str, *, kills: bool = False) -> None:
         self.reached = False
+        self.count = 0
+        """Round trips so far."""
         self._role, self._nth, self._when, self._kills = role, nth, when, kills
-        self._count = 0
         self._owed: Counter[int] = Counter()  # replies that each link has not read
         self._lock = threading.Lock()
         self._send, self._receive, self._close = Link.send, Link.receive, Link.close
@@ -60,8 +61,8 @@ class CutPoint:
         with self._lock:
             if not link.name.endswith(self._role) or self.reached or (self._when == "amid" and len(commands) < 2):
                 return False
-            self._count += 1
-            self.reached = self._count == self._nth
+            self.count += 1
+            self.reached = self.count == self._nth
             return self.reached
 
     def _received(self, link: Link, wait: bool) -> object:

@@ -33,7 +33,9 @@ from tests.support.workers import ROOT, Kit, calling, consumers, running, until_
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-ROLES = (":take", ":errands", ":beat", ":stops", ":send", ":inbox")
+HEART = (":beat", ":stops")
+"""These begin by themselves, and never end."""
+ROLES = (":take", ":errands", *HEART, ":send", ":inbox")
 MOST = 80
 """Round trips of one kind in a story; there must be fewer."""
 
@@ -101,11 +103,13 @@ def test_a_connection_that_ends_at_any_of_its_commands_costs_nothing(
         with pytest.MonkeyPatch.context() as patch:
             point = CutPoint(f"{queue.name}{role}", nth, when).install(patch)
             with running(queue, address, kit), calling(queue, address) as client:
+                if role in HEART:
+                    assert wait_until(lambda point=point: point.count)  # type: ignore[misc]
                 assert told(story(client)) == RESULTS, f"at command {nth}"
         assert Counter(kit.calls) == CALLS, f"at command {nth}"
         assert is_drained(link, queue), f"at command {nth}"
         check_keys(link, queue)
-        if not point.reached or (role in (":beat", ":stops", ":inbox") and nth > 12):
+        if not point.reached or (role in (*HEART, ":inbox") and nth > 12):
             break
     else:
         pytest.fail("the story has more commands than are tried")
