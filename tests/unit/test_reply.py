@@ -31,6 +31,21 @@ def test_its_first_line_is_for_people() -> None:
     assert pack_reply("ok", 1, "w", 48210, b"\x01").split(b"\n")[0] == b"ok 1 w 48210"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        ("ok", "done"),
+        ("error", "failed"),
+        ("crashed", "failed"),
+        ("lost", "failed"),
+        ("cancelled", "cancelled"),
+        ("expired", "expired"),
+    ],
+)
+def test_each_outcome_leaves_a_job_in_a_state(outcome: str, state: str) -> None:
+    assert read_reply(f"{outcome} 1 w 0\n".encode()).state == state
+
+
 def test_a_reply_of_a_script_has_no_payload() -> None:
     assert read_reply(b"expired 2 w 0\n") == Reply("expired", 2, "w", 0, b"")
 
