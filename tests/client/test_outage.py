@@ -63,7 +63,7 @@ def test_a_restart_loses_nothing_and_doubles_nothing(queue: Queue, tmp_path: Pat
         assert Counter(kit.calls) == Counter([*range(400), "held"])
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["", "before_the_first_connection_for_replies"])
+@pytest.mark.parametrize("late", [False, True], ids=["after its first connection for replies", "before it"])
 def test_a_server_that_comes_back_empty_gets_the_newest_jobs_again(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:

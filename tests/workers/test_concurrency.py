@@ -178,7 +178,8 @@ def test_of_a_mixed_engine_plain_methods_keep_their_thread_and_async_ones_run_on
         assert [future.result(10) for future in futures] == list(range(200))
 
 
-def test_async_jobs_go_on_beside_a_plain_one(queue: Queue, address: Address) -> None:
+def test_async_jobs_go_on_beside_a_plain_one(queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mixed, "two", threading.Barrier(2))
     with running(queue, address, Mixed), calling(queue, address, Mixed) as client:
         held = client.submit(Mixed.meet)
         assert client.flush(10)
@@ -188,7 +189,10 @@ def test_async_jobs_go_on_beside_a_plain_one(queue: Queue, address: Address) -> 
         assert {Mixed.two.wait(20), held.result(10)} == {0, 1}
 
 
-def test_a_plain_job_does_not_wait_behind_another_while_a_worker_is_idle(queue: Queue, address: Address) -> None:
+def test_a_plain_job_does_not_wait_behind_another_while_a_worker_is_idle(
+    queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mixed, "two", threading.Barrier(2))
     with running(queue, address, Mixed, name="one"), calling(queue, address, Mixed) as client:
         futures = [client.submit(Mixed.meet) for _ in range(2)]
         assert client.flush(10)
