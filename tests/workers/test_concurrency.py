@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import threading
 import time
 from collections import Counter
@@ -483,20 +484,21 @@ def test_an_engine_is_closed_once_when_its_last_job_has_ended(queue: Queue, addr
 # -- speed
 
 
-def test_the_time_of_a_batch_of_waiting_jobs_falls_with_the_concurrency(queue: Queue, address: Address) -> None:
-    """40 jobs of 50 ms: 2 s one at a time, 5 x 50 ms with eight at once."""
-
-    def seconds(engine: Any, concurrency: int | None) -> float:
-        with running(queue, address, engine, concurrency=concurrency), calling(queue, address, engine) as client:
-            client.submit(engine.echo, 0).result(10)
+@pytest.mark.parametrize("engine", [Plain, Async])
+def test_the_time_of_a_batch_of_waiting_jobs_falls_with_the_concurrency(
+    queue: Queue, address: Address, engine: Any
+) -> None:
+    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. The best of some turns comes near that."""
+    with running(queue, address, engine, concurrency=8), calling(queue, address, engine) as client:
+        best = math.inf
+        for _ in range(10):
             start = time.monotonic()
             for future in [client.submit(engine.rest, n, 0.05) for n in range(40)]:
                 future.result(20)
-            return time.monotonic() - start
-
-    one = seconds(Plain, 1)
-    assert one / min(seconds(Plain, 8) for _ in range(3)) == pytest.approx(8, rel=0.15)
-    assert one / min(seconds(Async, 8) for _ in range(3)) == pytest.approx(8, rel=0.15)
+            best = min(best, time.monotonic() - start)
+            if best < 0.29:
+                break
+    assert 0.249 < best < 0.29, "one at a time would take 2 s"
 
 
 def test_kit_is_not_concurrent_unless_asked(queue: Queue, address: Address) -> None:
