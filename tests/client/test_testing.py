@@ -129,7 +129,7 @@ def test_retries_are_chosen_by_type(client: Client[Engine]) -> None:
 
 def test_a_run_has_its_time(client: Client[Engine]) -> None:
     with pytest.raises(JobTimeout, match=r"timeout=0\.05") as caught:
-        client.options(timeout=0.05, retries=1, backoff=0.001).submit(Engine.nap, 0.1).result(10)
+        client.options(timeout=0.05, retries=1, backoff=0.001).submit(Engine.nap, 0.5).result(10)
     assert (caught.value.timeout_s, caught.value.attempts, caught.value.run_s >= 0.05) == (0.05, 2, True)
     assert client.options(timeout=10).submit(Engine.nap, 0.01).result(10) == 0.01
 
