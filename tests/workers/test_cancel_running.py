@@ -63,7 +63,7 @@ class Async(Seen):
         finally:
             self._calls.append("closed")
 
-    @pullet.batch(max_batch_size=2, batch_wait_timeout_s=0.5)
+    @pullet.batch(max_batch_size=2, batch_wait_timeout_s=20)
     async def together(self, values: list[str]) -> list[str]:
         self._calls.append("+".join(values))
         try:

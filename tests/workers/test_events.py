@@ -18,7 +18,7 @@ from tests.support.workers import Kit, Worker, calling, running
 
 
 class Pages:
-    @pullet.batch(max_batch_size=8, batch_wait_timeout_s=0.5)
+    @pullet.batch(max_batch_size=8, batch_wait_timeout_s=20)
     def read(self, pages: list[int]) -> list[int]:
         return pages
 

@@ -32,7 +32,7 @@ class Slow(Held):
         finally:
             self._calls.append("closed")
 
-    @pullet.batch(max_batch_size=4, batch_wait_timeout_s=0.2)
+    @pullet.batch(max_batch_size=3, batch_wait_timeout_s=2)
     def together(self, values: list[str]) -> list[str]:
         self._calls.append("+".join(values))
         if "stuck" in values:
@@ -71,7 +71,7 @@ class Patient(Seen):
         finally:
             self._calls.append("closed")
 
-    @pullet.batch(max_batch_size=4, batch_wait_timeout_s=0.2)
+    @pullet.batch(max_batch_size=3, batch_wait_timeout_s=2)
     async def together(self, values: list[str]) -> list[str]:
         self._calls.append("+".join(values))
         if "stuck" in values:
