@@ -44,6 +44,23 @@ def test_high_may_come_before_again(scribe: Scribe) -> None:
     assert taken == [jobs[lane] for lane in ("high", "again", "normal", "low")]
 
 
+def test_an_urgent_job_that_was_given_back_does_not_wait_behind_others_that_were(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    others = caller.submit(*(a_job() for _ in range(3)))
+    worker.give_back(*worker.take(3))
+    urgent, next_one = caller.submit(a_job(lane="high"), a_job(lane="high"))
+    (entry,) = worker.take(1, high_first=True)
+    worker.give_back(entry)
+    assert [entry.job for entry in worker.take(5, high_first=True)] == [next_one, urgent, *others]
+
+
+def test_an_urgent_job_that_was_given_back_comes_before_many_urgent_ones(scribe: Scribe) -> None:
+    caller, worker = scribe.caller(), scribe.worker()
+    first, *others = caller.submit(*(a_job(lane="high") for _ in range(4)))
+    worker.give_back(*worker.take(1))
+    assert [entry.job for entry in worker.take(4)] == [first, *others]
+
+
 @pytest.mark.parametrize("want", [1, 2, 3])
 def test_no_more_is_taken_than_was_asked_for(scribe: Scribe, want: int) -> None:
     caller, worker = scribe.caller(), scribe.worker()

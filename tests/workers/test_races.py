@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pullet_broker.link import Link
 from pullet_broker.moves.cycle import wait_for_work
 from pullet_broker.moves.submit import submit
 from pullet_broker.scripting import Call
-from pullet_broker.settings import Lease, Prefetch, Queue
+from pullet_broker.settings import Lease, Queue
 from pullet_workers.consumer import Consumer as Taker
 from pullet_workers.courier import NOTHING, Courier
 from pullet_workers.ear import Ear
@@ -33,9 +32,6 @@ from tests.support.scribe import Worker as Consumer
 from tests.support.workers import Kit, calling, kill_connections, running
 
 pytestmark = pytest.mark.timeout(40)
-
-PATIENT = Prefetch(budget_s=30, most_jobs=1)
-"""Takes one job at a time, and gives none back that it fetched while another ran, however long the machine pauses."""
 
 
 def call(method: str, *args: Any, priority: int = 0) -> Job:
@@ -89,7 +85,6 @@ def test_an_idle_worker_that_is_given_two_jobs_keeps_the_first_lanes(
 
 
 def test_urgent_jobs_are_not_starved_by_those_that_were_given_back(queue: Queue, address: Address, link: Link) -> None:
-    queue = dataclasses.replace(queue, prefetch=PATIENT)
     kit = Kit()
     with calling(queue, address) as client:
         others = [client.submit(Kit.nap, 0.006) for _ in range(40)]

@@ -6,6 +6,7 @@
 -- USES     numbers clock entry events settle settle_as reissue
 -- OOM      allow
 -- ATOMIC   the job must be in exactly one live entry. A suspect stays one; the others go where they are read first
+-- An urgent one goes among the urgent ones where fewer wait there than among those that were given back.
 -- A job with a key returns to its place, unless it was first issued more than spill_ms ago: then anybody may run it.
 local spill_ms = whole(arg.spill_ms)
 local sane = spill_ms and can_settle() and (#ARGV - rest + 1) % 2 == 0
@@ -15,9 +16,13 @@ end
 if not sane then
   return redis.error_reply('PULLET give_back: the arguments do not have the expected form')
 end
+local function soonest(flat)
+  local urgent = field(flat, 'lane') == 'high' and redis.call('XLEN', key.lane[3]) < redis.call('XLEN', key.lane[1])
+  return key.lane[urgent and 3 or 1]
+end
 local function give(number, lane, entry, flat)
   local place = number ~= 2 and place_lane(flat)
-  if not place then return reissue(number == 2 and lane or key.lane[1], flat, entry, {}) end
+  if not place then return reissue(number == 2 and lane or soonest(flat), flat, entry, {}) end
   local since = whole(field(flat, 'since')) or tonumber(entry:match('^%d+'))
   local waited = field(flat, 'spilled') or since + spill_ms <= now()
   reissue(waited and key.lane[1] or place, flat, entry, waited and {spilled = 1} or {})
