@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import islice, takewhile
 from operator import attrgetter
 
 from pullet.arrivals import Arrivals
@@ -103,6 +103,12 @@ class Outbox:
         return self.waiting + sum(1 for _ in sent)
 
     @property
+    def doubtful(self) -> list[Pending]:
+        """Jobs that were sent, and of which nobody knows whether they have got there."""
+        sent = len(self._sent) - len(self._again)  # those that are sent again come last
+        return [item for item in islice(self._sent, sent) if not item.accepted_at]
+
+    @property
     def has_unsent(self) -> bool:
         """There is something to send."""
         return bool(self._again or self._fresh or (self._held and self._room))
@@ -153,6 +159,23 @@ class Outbox:
             item.number, item.accepted_at = 0, 0.0
             self.size += item.size
             self._held.appendleft(item)
+
+    def refuse(self) -> list[Pending]:
+        """The server has no room, and does not tell its mark: the jobs that it surely has not, which go.
+
+        Those that wait for room are held. What was sent and not answered stays until `resume` is told the mark.
+        """
+        again, fresh = [*self._again], [*self._fresh]
+        if again:
+            self._last = again[0].number - 1
+            self._drop(again)
+        self._again.clear()
+        self._fresh.clear()
+        self.flying.clear()
+        self.hold(item for item in again if item.waits)
+        self._held.extend(item for item in fresh if item.waits)
+        self.size -= sum(item.size for item in fresh if not item.waits)
+        return [item for item in (*again, *fresh) if not item.waits]
 
     def _source(self) -> deque[Pending]:
         """Where the next job to send is. One that may wait does not overtake those that are held; others may."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullet_broker.errors import QueueFull, ServerUnavailable
+from pullet_broker.errors import QueueFull, ServerError, ServerUnavailable
 from pullet_broker.moves.submit import Submitted
 from pullet_broker.settings import Queue
 
@@ -33,7 +33,7 @@ def not_submitted(job: str, error: ServerUnavailable) -> ServerUnavailable:
     return ServerUnavailable(text, job=job, stored=False, **error.evidence)
 
 
-def answer_lost(job: str, error: ServerUnavailable) -> ServerUnavailable:
-    """The server went away between the job and its answer."""
+def answer_lost(job: str, error: ServerError) -> ServerUnavailable:
+    """The server went away between the job and its answer, and is still, or now refuses to say more."""
     text = f"job {job} was sent, and may run, but the answer got lost: {error}"
     return ServerUnavailable(text, job=job, stored=None, **error.evidence)

@@ -55,6 +55,7 @@ class Sender:
         self._backoff = Backoff()
         self._patience = Backoff(first_s=0.1, most_s=2.0)  # each reply makes room for one job, a moment for a batch
         self._probe_at = 0.0
+        self._in_doubt = False  # a full server has not told which jobs it has got
         self._lock = threading.RLock()  # taken by itself where nobody waits: that runs no Python code
         self._changed = threading.Condition(self._lock)
         self._rests = False  # the thread waits for work
@@ -182,8 +183,8 @@ class Sender:
         return not self._flushing and time.monotonic() < self._sent_at + LINGER_S
 
     def _until_probe(self) -> float | None:
-        """Seconds until a full queue is asked again; None when nothing waits for that."""
-        return max(0.0, self._probe_at - time.monotonic()) if self._outbox.stuck else None
+        """Seconds until a full queue or server is asked again; None when nothing waits for that."""
+        return max(0.0, self._probe_at - time.monotonic()) if self._outbox.stuck or self._in_doubt else None
 
     def _send_at_once(self, item: Pending) -> bool:
         """Send a lone job in the thread that submits it, while the sender rests. False: the sender must be woken.
@@ -222,6 +223,8 @@ class Sender:
             raise trouble
         if not self._line.is_open or not (self._announced or self._outbox.flying):
             self._announce()
+            if not self._line.is_open:
+                return
         if self._announced and not self._calls:
             self._send_ahead()
         if self._outbox.flying:
@@ -230,15 +233,39 @@ class Sender:
             self._run_calls()
 
     def _announce(self) -> None:
+        jobs = len(self._outbox)
         try:
             answer = self._line.announce(self.client, self._outbox.next_number)
         except ServerUnavailable as error:
             self._shed(error)
             raise
-        self._announced = True
+        except ServerFull as error:
+            self._run_calls()  # they need no room
+            self._put_off(error, jobs)
+            return
+        except ScriptMissing:
+            raise
+        except ServerError as error:
+            for item in self._outbox.doubtful:
+                self._reject(item, answer_lost(item.job.id, error))
+            raise
+        self._announced, self._in_doubt = True, False
         with self._changed:
             forgotten = self._outbox.resume(answer.mark, time.monotonic())
         self._after(answer, forgotten)
+
+    def _put_off(self, error: ServerFull, jobs: int) -> None:
+        """A full server does not say which jobs it has got: it is asked again, as for those that wait for room. The
+        others that were never sent end here, but where there were none when it was asked: then later ones ask anew."""
+        self._announced = True
+        self._line.close()
+        with self._changed:
+            refused = self._outbox.refuse() if jobs else []
+            self._in_doubt = bool(self._outbox.doubtful)
+            self._probe_at = time.monotonic() + self._patience.next_s()
+            self._changed.notify_all()
+        for item in refused:
+            self._reject(item, error)
 
     def _shed(self, error: ServerUnavailable) -> None:
         with self._changed:
@@ -309,20 +336,22 @@ class Sender:
             self._changed.wait_for(lambda: self._closing, self._backoff.next_s())
 
     def _give_up(self, error: ServerError) -> None:
-        """A refusal that waiting does not mend: everything unsent ends with it, but for jobs that wait for room."""
-        self._announced = True
+        """A refusal that waiting does not mend: everything unsent ends with it, but for what needs no room, or waits
+        for some."""
+        self._announced, self._in_doubt = True, False
         self._line.close()
         with self._changed:
-            items = self._outbox.abandon()
+            items, refused = self._outbox.abandon(), Requests()
             if isinstance(error, ServerFull):
                 self._outbox.hold(item for item in items if item.waits)
                 items = [item for item in items if not item.waits]
-            calls, self._calls = self._calls, Requests()
+            else:
+                refused, self._calls = self._calls, refused
             self._note_room()
             self._changed.notify_all()
         for item in items:
             self._reject(item, error)
-        calls.refuse(error)
+        refused.refuse(error)
 
 
 def _on_event_loop() -> bool:

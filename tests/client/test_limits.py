@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import pytest
 
@@ -174,6 +176,55 @@ def test_a_full_server_refuses_new_jobs_and_finishes_the_old_ones(queue: Queue, 
             own.execute("CONFIG", "SET", "maxmemory", "0")
             assert client.submit(Kit.echo, 3).result(10) == 3
     assert kit.calls == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("when_full", ["raise", "wait"])
+def test_a_job_whose_answer_got_lost_is_not_refused_by_a_server_that_is_full_by_now(
+    queue: Queue, own: Link, when_full: Literal["raise", "wait"]
+) -> None:
+    """Nobody knows whether it is stored: it is, here, and must not run twice, nor count as refused."""
+    port = own.execute("CONFIG", "GET", "port")[1].decode()
+    with Proxy(f"redis://127.0.0.1:{port}/0") as proxy, calling(queue, Address(proxy.url)) as client:
+        client.submit(Kit.echo, 0)
+        assert client.flush(10)
+        muted = proxy.mute(":send")
+        lost = client.options(when_full=when_full).submit(Kit.echo, 1)
+        assert wait_until(lambda: own.execute("XLEN", queue.keys.lane("normal")) == 2)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        for pipe in muted:
+            pipe.cut()
+        new = client.submit(Kit.echo, 2)
+        with pytest.raises(ServerFull):
+            new.result(10)
+        assert not lost.done()
+        own.execute("CONFIG", "SET", "maxmemory", "0")
+        assert client.flush(10)
+        assert lost.accepted
+        assert own.execute("XLEN", queue.keys.lane("normal")) == 2
+
+
+def test_who_comes_to_a_full_server_hears_how_a_job_ends(queue: Queue, own: Link) -> None:
+    kit = Kit()
+    with running(queue, own.address, kit), calling(queue, own.address) as client, calling(queue, own.address) as other:
+        held = client.submit(Kit.hold, 1)
+        assert kit.started.wait(10)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        with ThreadPoolExecutor(1) as threads:
+            found = threads.submit(other.job(held.job_id).result, 10)
+            assert wait_until(lambda: own.execute("HLEN", queue.keys.fixed("watched")) == 1)
+            kit.go.set()
+            assert found.result() == 1
+
+
+def test_jobs_can_be_cancelled_while_the_server_is_full(queue: Queue, own: Link) -> None:
+    with calling(queue, own.address) as client:
+        waiting = client.submit(Kit.echo, 1)
+        assert client.flush(10)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(ServerFull):
+            client.submit(Kit.echo, 2).result(10)
+        assert client.job(waiting.job_id).cancel()
+        assert wait_until(lambda: own.execute("ZCARD", queue.keys.fixed("cancelled")) == 1)
 
 
 def test_a_thread_that_fills_the_buffer_waits_for_room(

@@ -14,6 +14,7 @@ from pullet_broker.errors import ServerRefused, ServerUnavailable
 from pullet_broker.link import Link
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
+from tests.support.proxy import Proxy
 from tests.support.servers import Node
 from tests.support.workers import Kit, calling, kill_connections, running
 
@@ -127,6 +128,26 @@ def test_who_waits_hears_of_a_server_that_goes_on_refusing(node: Node, monkeypat
                 future.result(10)
         kit.go.set()
         assert client.job(future.job_id).result(10) == 1
+
+
+def test_a_job_whose_answer_got_lost_may_run_also_where_the_server_refuses_to_say(node: Node) -> None:
+    queue = Queue(name="unsaid")
+    with Proxy(node.url) as proxy, calling(queue, Address(proxy.url)) as client:
+        client.submit(Kit.echo, 0)
+        assert client.flush(10)
+        with password(node, "n3w-word") as boss:
+            muted = proxy.mute(":send")
+            lost = client.submit(Kit.echo, 1)
+            assert wait_until(lambda: boss.execute("XLEN", queue.keys.lane("normal")) == 2)
+            for pipe in muted:
+                pipe.cut()
+            with pytest.raises(
+                ServerUnavailable, match=r"was sent, and may run, .*: .*Authentication required"
+            ) as told:
+                lost.result(10)
+            assert told.value.stored is None
+            with pytest.raises(ServerRefused, match="Authentication required"):
+                client.submit(Kit.echo, 2).result(10)
 
 
 def test_a_password_that_changes_in_its_file_is_used_at_the_next_connect(node: Node, tmp_path: Path) -> None:

@@ -382,6 +382,32 @@ def test_held_jobs_are_abandoned_like_others_and_may_be_held_again() -> None:
     assert (box.stuck, box.size) == (2, sum(item.job.size for item in left))
 
 
+def test_a_full_server_ends_what_was_never_sent_and_nothing_else() -> None:
+    box, items = outbox(*"abCdE")
+    box.next_batch()
+    assert names(box.refuse()) == "d"
+    assert (names(box.doubtful), box.stuck, len(box), len(box.flying)) == ("abC", 1, 4, 0)
+    assert box.size == items[4].job.size
+
+    assert box.refuse() == []
+    assert reconnect(box, mark=2) is None
+    assert [item.future.accepted for item in items] == [True, True, False, False, False]
+    assert (names(box.doubtful), box.stuck) == ("", 2)
+    assert numbered([box.probe()]) == {3: "C"}  # type: ignore[list-item]
+
+
+def test_a_full_server_ends_what_it_surely_has_not() -> None:
+    box, items = outbox(*"abC")
+    send(box)
+    reconnect(box, mark=1)
+    assert box.doubtful == [], "they are to be sent again"
+    box.put(pending("d"))
+    assert names(box.refuse()) == "bd"
+    assert (box.next_number, box.stuck, box.size) == (2, 1, items[2].job.size)
+    assert reconnect(box, mark=1) is None
+    assert numbered([box.probe()]) == {2: "C"}  # type: ignore[list-item]
+
+
 def test_a_new_identity_sends_held_jobs_anew() -> None:
     box, _ = outbox(*"ABc")
     send(box)

@@ -9,4 +9,9 @@
 if not (whole(arg.inline) and positive(arg.client_ms) and positive(arg.most)) or #arg.me ~= 32 or arg.me:find('%X') then
   return redis.error_reply('PULLET watch: the arguments do not have the expected form')
 end
-return join(arg.job, arg.inbox .. arg.me, arg.client_ms, tonumber(arg.most))
+local inbox = arg.inbox .. arg.me
+if redis.call('PEXPIRE', inbox, arg.client_ms) == 0 then -- a full server has not taken the client's first call
+  redis.call('XADD', inbox, '*', ':open', arg.me)
+  redis.call('PEXPIRE', inbox, arg.client_ms)
+end
+return join(arg.job, inbox, arg.client_ms, tonumber(arg.most))
