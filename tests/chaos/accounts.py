@@ -12,6 +12,8 @@ Read = tuple[str, "str | None"]
 
 GAVE_UP = ("CancelledError", "ClientClosed", "TimeoutError")
 """Outcomes of a caller that has waited for too long: nobody cancels a job here."""
+REFUSED = "ServerFull"
+"""That of a job which the server has not got."""
 SLACK_S = 0.5
 """A hit is noted before it is dealt, and a job may begin between the two."""
 WOKEN_S = 2.0
@@ -36,6 +38,8 @@ class Account:
     by_successor: list[Read] = field(default_factory=list)
     """Read by one that took the place of a caller that was killed, or read once more."""
     executions: list[Execution] = field(default_factory=list)
+    refused: bool = False
+    """Its caller was told that the server is full and has not got it."""
 
 
 @dataclass
@@ -80,6 +84,8 @@ def keep_accounts(events: list[Event]) -> Accounts:
                 found.jobs[job].accepted = True
         elif event.about.get("outcome") in GAVE_UP:
             continue
+        elif event.what == "got" and event["outcome"] == REFUSED:
+            found.jobs[event["id"]].refused = True
         elif event.what == "got":
             found.jobs[event["id"]].read.append((event["outcome"], event["value"]))
         elif event.what in ("found", "again"):

@@ -98,7 +98,13 @@ class Caller:
 
     def _submit(self, task: Task) -> None:
         name = f"{task.number}.{self._part.incarnation}"
-        options = self._client.options(priority=task.priority, key=task.key, delay=task.delay, keep=task.keep)
+        options = self._client.options(
+            priority=task.priority,
+            key=task.key,
+            delay=task.delay,
+            keep=task.keep,
+            when_full="wait" if task.number % 2 else "raise",
+        )
         future = options.submit(task.kind, name, *_more(task, self._part.queue))
         self._recorder.note("submit", name=name, id=future.job_id, kind=task.kind)
         self._futures[future.job_id] = self._unconfirmed[future.job_id] = future

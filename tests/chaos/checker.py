@@ -27,6 +27,7 @@ FINDINGS = {
     "lost": "accepted, and without an outcome",
     "hung": "its caller never heard of its outcome",
     "unexpected": "ran, and was never submitted",
+    "kept": "was refused by a full server, and is stored or ran",
     "doubled": "has more than one committed outcome",
     "changed": "was read with two different outcomes",
     "false": "was read or committed with what none of its executions gave",
@@ -139,7 +140,9 @@ class Judge:
                 self._wrong["lost"].append(f"{account.name} was accepted, and the server has never had it")
         if story.issued and not story.commits:
             self._wrong["lost"].append(f"{account.name} has no outcome")
-        if not account.read and not account.by_successor:
+        if account.refused and (story.issued or account.executions):
+            self._wrong["kept"].append(f"{account.name} ({account.kind}): issued {story.issued} times")
+        if not (account.read or account.by_successor or account.refused):
             self._wrong["hung"].append(account.name)
         if self._durable and len(story.commits) > 1:
             self._wrong["doubled"].append(f"{account.name}: {', '.join(map(str, story.commits))}")

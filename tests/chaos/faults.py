@@ -122,6 +122,15 @@ class Faults:
             self._recorder.note("server up")
         return True
 
+    def _fill_server(self, act: Act) -> bool:
+        """It has no room for new jobs. Other faults may come meanwhile; one that is started anew has room again."""
+        if self._ask("CONFIG", "SET", "maxmemory", 1) is None:
+            return False
+        self._over.wait(0.5 + 3 * act.length)
+        while self._ask("CONFIG", "SET", "maxmemory", 0) is None and not self._over.wait(0.1):
+            continue
+        return True
+
     def _flush_scripts(self, act: Act) -> bool:
         with self._store.busy:
             return self._ask("SCRIPT", "FLUSH") is not None
@@ -240,6 +249,7 @@ ACTS: dict[str, Callable[[Faults, Act], bool]] = {
     "stop a worker and kill the controller": Faults._orphan_worker,
     "kill the server": Faults._kill_server,
     "stop the server": Faults._stop_server,
+    "fill the server": Faults._fill_server,
     "flush the scripts": Faults._flush_scripts,
     "cut connections": Faults._cut,
     "hold connections": Faults._hold,

@@ -17,6 +17,7 @@ DECK = {
     "stop a worker and kill the controller": 2,
     "kill the server": 5,
     "stop the server": 3,
+    "fill the server": 4,
     "flush the scripts": 3,
     "cut connections": 6,
     "hold connections": 5,

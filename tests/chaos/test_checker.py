@@ -117,6 +117,20 @@ def test_an_unsure_submit_may_have_been_stored_or_not() -> None:
     assert tale.found() == set()
 
 
+def test_a_job_that_was_refused_must_not_be_stored() -> None:
+    tale = Tale()
+    for what in ("accepted", "begin", "got"):
+        tale.drop(what)
+    tale.ledger.clear()
+    tale.read("got", "ServerFull", None)
+    assert tale.found() == set()
+    tale.ledger["j"] = Story(issued=1)
+    assert tale.found() == {"kept", "lost"}
+    tale = Tale()
+    tale.read("got", "ServerFull", None)
+    assert tale.found() == {"kept"}
+
+
 def test_two_commits_are_one_too_many_even_of_the_same_value() -> None:
     tale = Tale()
     tale.ledger["j"].commits *= 2

@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from pullet_broker.job import new_job_id
 from pullet_broker.link import Link
 from tests.console.conftest import Life, Pullet
 from tests.support.leaks import wait_until
@@ -72,7 +73,7 @@ def test_cancel(pullet: Pullet, life: Life) -> None:
     assert "asked" in pullet("jobs", "cancel", life.waiting).out
     several = pullet("jobs", "cancel", life.waiting, life.done)
     assert (several.code, "cancel 2 jobs" in several.err) == (2, True)
-    unknown = pullet("jobs", "cancel", "0" * 32)
+    unknown = pullet("jobs", "cancel", new_job_id())
     assert (unknown.code, unknown.err.splitlines()[-1]) == (1, "try: pullet jobs ls")
 
 

@@ -48,7 +48,7 @@ def test_status_says_what_is_unusual(pullet: Pullet, life: Life) -> None:
     assert pullet("queue", "pause", life.name).code == 0
     assert f"{life.name} is paused: pullet queue resume {life.name}" in pullet("status").out
     assert pullet("queue", "resume", life.name).code == 0
-    assert "is paused" not in pullet("status").out
+    assert f"{life.name} is paused" not in pullet("status").out
 
 
 def test_jobs_ls(pullet: Pullet, life: Life) -> None:
