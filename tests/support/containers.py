@@ -20,7 +20,7 @@ from typing import Any
 from tests.support.leaks import wait_until
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("podman", "runc", "debootstrap", "catatonit")
+PROGRAMS = ("podman", "runc", "debootstrap", "catatonit", "iptables")
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PYTHON_IMAGE = f"docker.io/library/python:{PYTHON}-slim-bookworm"
 VALKEY_IMAGE = "docker.io/valkey/valkey:8.1-alpine"
@@ -60,9 +60,8 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "needs root: base images are made with debootstrap"
     gone = [name for name in PROGRAMS if shutil.which(name) is None]
-    return (
-        f"needs Debian's packages podman runc netavark aardvark-dns debootstrap catatonit: no {gone[0]}" if gone else ""
-    )
+    packages = "podman runc netavark aardvark-dns debootstrap catatonit iptables"
+    return f"needs Debian's packages {packages}: no {gone[0]}" if gone else ""
 
 
 class Engine:
@@ -164,6 +163,8 @@ def make_images(engine: Engine, folder: Path) -> None:
             check=True,
             capture_output=True,
         )
+        shutil.rmtree(base / "dev")  # whoever copies /dev/full reads zeros until the disk is full
+        (base / "dev").mkdir()
         _import(engine, _with_valkey(base, folder / "valkey"), VALKEY_IMAGE)
         _import(engine, _with_python(base, folder / "python"), PYTHON_IMAGE)
     trust = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"] if CERTIFICATES.exists() else []
