@@ -19,8 +19,6 @@ from tests.support.scribe import Scribe
 from tests.support.terminal import PULLET
 
 JOBS = 1_000_000
-LONG_S = 0.5
-"""What nobody should wait for."""
 FILL = """
 for i = 1, 10000 do
   redis.call('XADD', KEYS[1], '*', 'id', string.format('%032x', ARGV[1] + i), 'method', 'eval', 'args', ARGV[2],
@@ -43,10 +41,9 @@ def full() -> Iterator[str]:
 
 
 def cpu_seconds(*args: str, url: str) -> tuple[float, str]:
-    """Of the best of some runs of the command: whatever else runs on the machine only ever adds. One will do if it is
-    good."""
-    found: list[float] = []
-    while len(found) < 20 and min(found, default=LONG_S) >= LONG_S:
+    """Of the best of several runs of the command: whatever else runs on the machine only ever adds."""
+    found = []
+    for _ in range(8):
         before = os.times()
         done = subprocess.run([PULLET, *args], env=os.environ | {"PULLET_REDIS": url}, capture_output=True, text=True)
         after = os.times()
@@ -69,7 +66,7 @@ def test_status_answers_within_half_a_second(full: str) -> None:
     """Python needs most of it to start; the server answers as fast as if nothing waited."""
     seconds, text = cpu_seconds("status", url=full)
     assert f"{JOBS - 3:,}" in text
-    assert seconds < LONG_S
+    assert seconds < 0.5
     with Reader(full) as reader:
         Scribe(Link(Address(full), "test"), Queue(name="small")).caller().one()
         many, few = fastest(lambda: reader.summaries(["chess"])), fastest(lambda: reader.summaries(["small"]))
@@ -82,7 +79,7 @@ def test_pages_of_jobs_cost_no_more(full: str) -> None:
     seconds, text = cpu_seconds("jobs", "ls", "chess", "--state", "waiting", "--json", url=full)
     page = json.loads(text)["pages"][0]
     assert len(page["jobs"]) == 20
-    assert seconds < LONG_S
+    assert seconds < 0.5
     seconds, text = cpu_seconds("jobs", "show", page["jobs"][5]["id"], "-q", "chess", "--json", url=full)
     assert json.loads(text)["job"]["state"] == "waiting"
-    assert seconds < LONG_S
+    assert seconds < 0.5

@@ -131,12 +131,10 @@ def test_what_waits_is_served_by_few_calls(
 def test_a_lone_job_does_not_wait(queue: Queue, address: Address, engine: Any, concurrency: int | None) -> None:
     with running(queue, address, engine, concurrency=concurrency), calling(queue, address, engine) as client:
         client.submit(engine.double, 0).result(10)
-        took = []
+        start = time.monotonic()
         for n in range(10):
-            start = time.monotonic()
             assert client.submit(engine.double, n).result(10) == 2 * n
-            took.append(time.monotonic() - start)
-        assert min(took) < 0.05
+        assert time.monotonic() - start < 1.0
         assert engine.calls == [[0], *([n] for n in range(10))]
 
 

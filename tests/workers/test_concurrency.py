@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 import threading
 import time
 from collections import Counter
@@ -17,7 +16,6 @@ from pullet_broker.address import Address
 from pullet_broker.errors import JobLost
 from pullet_broker.link import Link
 from pullet_broker.settings import Lease, Queue
-from pullet_workers.consumer import BLOCK_MS
 from pullet_workers.heart import bury_consumer
 from tests.support.leaks import wait_until
 from tests.support.scribe import Worker as Dead
@@ -320,7 +318,7 @@ def test_a_worker_that_has_just_become_idle_takes_a_suspect_at_once(
             start = time.monotonic()
             bury_consumer(link, queue, dead.name, blame=True)
             assert first.result(10) == "suspect"
-            assert time.monotonic() - start < BLOCK_MS / 2000, "it does not wait for its blocking read to end"
+            assert time.monotonic() - start < 1.0
 
 
 # -- leaving
@@ -367,7 +365,7 @@ def test_an_idle_worker_leaves_at_once(queue: Queue, address: Address, engine: A
         assert wait_until(lambda: worker.state == "idle")
         start = time.monotonic()
         assert worker.runner.drain(10)
-        assert time.monotonic() - start < BLOCK_MS / 2000, "it does not wait for its blocking read to end"
+        assert time.monotonic() - start < 1.0
 
 
 # -- upsets
@@ -489,17 +487,16 @@ def test_an_engine_is_closed_once_when_its_last_job_has_ended(queue: Queue, addr
 def test_the_time_of_a_batch_of_waiting_jobs_falls_with_the_concurrency(
     queue: Queue, address: Address, engine: Any
 ) -> None:
-    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. The best of some turns comes near that."""
+    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. The best of three turns comes near that."""
     with running(queue, address, engine, concurrency=8), calling(queue, address, engine) as client:
-        best = math.inf
-        for _ in range(10):
+        client.submit(engine.echo, 0).result(10)
+        took = []
+        for _ in range(3):
             start = time.monotonic()
             for future in [client.submit(engine.rest, n, 0.05) for n in range(40)]:
                 future.result(20)
-            best = min(best, time.monotonic() - start)
-            if best < 0.29:
-                break
-    assert 0.249 < best < 0.29, "one at a time would take 2 s"
+            took.append(time.monotonic() - start)
+    assert 2.0 / min(took) == pytest.approx(8, rel=0.15), "one at a time would take 2 s"
 
 
 def test_kit_is_not_concurrent_unless_asked(queue: Queue, address: Address) -> None:
