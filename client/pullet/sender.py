@@ -233,7 +233,7 @@ class Sender:
             self._run_calls()
 
     def _announce(self) -> None:
-        jobs = len(self._outbox)
+        has_jobs = len(self._outbox) > 0
         try:
             answer = self._line.announce(self.client, self._outbox.next_number)
         except ServerUnavailable as error:
@@ -241,7 +241,7 @@ class Sender:
             raise
         except ServerFull as error:
             self._run_calls()  # they need no room
-            self._put_off(error, jobs)
+            self._put_off(error, has_jobs)
             return
         except ScriptMissing:
             raise
@@ -254,13 +254,14 @@ class Sender:
             forgotten = self._outbox.resume(answer.mark, time.monotonic())
         self._after(answer, forgotten)
 
-    def _put_off(self, error: ServerFull, jobs: int) -> None:
+    def _put_off(self, error: ServerFull, had_jobs: bool) -> None:
         """A full server does not say which jobs it has got: it is asked again, as for those that wait for room. The
-        others that were never sent end here, but where there were none when it was asked: then later ones ask anew."""
+        others that were never sent end here. Where there were no jobs when it was asked, those that came since ask
+        anew: there may be room by now."""
         self._announced = True
         self._line.close()
         with self._changed:
-            refused = self._outbox.refuse() if jobs else []
+            refused = self._outbox.refuse() if had_jobs else []
             self._in_doubt = bool(self._outbox.doubtful)
             self._probe_at = time.monotonic() + self._patience.next_s()
             self._changed.notify_all()

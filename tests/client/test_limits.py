@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from pullet import Client
+from pullet.line import Line
 from pullet_broker.address import Address
 from pullet_broker.embedded import EmbeddedServer
 from pullet_broker.errors import QueueFull, ServerFull
@@ -214,6 +215,31 @@ def test_who_comes_to_a_full_server_hears_how_a_job_ends(queue: Queue, own: Link
             assert wait_until(lambda: own.execute("HLEN", queue.keys.fixed("watched")) == 1)
             kit.go.set()
             assert found.result() == 1
+
+
+def test_an_answer_from_before_there_was_room_refuses_no_job_that_came_after_it(
+    queue: Queue, own: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client asks a full server what it has got. While the answer is on its way there is room, and a job comes."""
+    announce, came = Line.announce, []
+
+    def late(line: Line, *about: Any) -> Any:
+        try:
+            return announce(line, *about)
+        except ServerFull:
+            own.execute("CONFIG", "SET", "maxmemory", "0")
+            came.append(client.submit(Kit.echo, 2))
+            raise
+
+    with calling(queue, own.address) as client:
+        client.submit(Kit.echo, 1)
+        assert client.flush(10)
+        own.execute("CONFIG", "SET", "maxmemory", "1")
+        monkeypatch.setattr(Line, "announce", late)
+        client._core._sender.check_mark()
+        assert wait_until(lambda: came != [])
+        assert client.flush(10)
+        assert came[0].accepted
 
 
 def test_jobs_can_be_cancelled_while_the_server_is_full(queue: Queue, own: Link) -> None:

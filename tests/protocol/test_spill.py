@@ -136,6 +136,17 @@ def test_a_job_given_back_after_it_has_waited_is_anybodys_too(scribe: Scribe, ca
     assert (at_b.take_one().job, scribe.home("k")) == (job, "a")
 
 
+def test_an_urgent_one_is_anybodys_where_fewer_wait(scribe: Scribe, caller: Caller, at_a: Worker) -> None:
+    others = caller.submit(a_job(), a_job())
+    at_a.give_back(*at_a.take(2))
+    job = caller.one(key="k", lane="high")
+    have_waited(scribe)
+    *first, last = at_a.take(3)
+    assert [entry.job for entry in (*first, last)] == [*others, job]
+    at_a.give_back(last)
+    assert scribe.where(job) == ["high"]
+
+
 def test_what_is_cancelled_or_past_its_time_ends_where_it_spills(scribe: Scribe, caller: Caller, at_a: Worker) -> None:
     stopped, late = caller.submit(a_job(key="k"), a_job(key="k", expires_ms=1))
     scribe.cancel(stopped)

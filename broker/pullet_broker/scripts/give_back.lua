@@ -25,7 +25,7 @@ local function give(number, lane, entry, flat)
   if not place then return reissue(number == 2 and lane or soonest(flat), flat, entry, {}) end
   local since = whole(field(flat, 'since')) or tonumber(entry:match('^%d+'))
   local waited = field(flat, 'spilled') or since + spill_ms <= now()
-  reissue(waited and key.lane[1] or place, flat, entry, waited and {spilled = 1} or {})
+  reissue(waited and soonest(flat) or place, flat, entry, waited and {spilled = 1} or {})
 end
 local given = 0
 for i = rest, #ARGV, 2 do
