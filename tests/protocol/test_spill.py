@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pullet_broker.link import Link
@@ -37,14 +39,14 @@ def at_a(scribe: Scribe, caller: Caller) -> Worker:
     return worker
 
 
-def have_waited(scribe: Scribe) -> None:
+def have_waited(scribe: Scribe, seconds: float = WAIT_S) -> None:
     """The jobs that wait now have waited long enough."""
     start = scribe.clock_ms()
-    assert wait_until(lambda: scribe.clock_ms() > start + WAIT_S * 1000)
+    assert wait_until(lambda: scribe.clock_ms() > start + seconds * 1000)
 
 
-def patient(scribe: Scribe) -> Scribe:
-    return Scribe(scribe.link, Queue(name=scribe.queue.name, lease=scribe.queue.lease))
+def patient(scribe: Scribe, spill_s: float = 3600) -> Scribe:
+    return Scribe(scribe.link, dataclasses.replace(scribe.queue, affinity=Affinity(spill_s=spill_s)))
 
 
 def test_a_job_that_waited_long_enough_is_anybodys(scribe: Scribe, caller: Caller, at_a: Worker) -> None:
@@ -60,11 +62,11 @@ def test_a_job_that_waited_long_enough_is_anybodys(scribe: Scribe, caller: Calle
 
 
 def test_what_has_not_waited_long_enough_stays(scribe: Scribe, caller: Caller, at_a: Worker) -> None:
-    old = caller.one(key="k")
-    have_waited(scribe)
+    old, start = caller.one(key="k"), scribe.clock_ms()
+    have_waited(scribe, 0.3)
     young = caller.one(key="k")
     assert patient(scribe).spill("a") == 0
-    assert scribe.spill("a") == 1
+    assert patient(scribe, (scribe.clock_ms() - start) / 1000).spill("a") == 1
     assert (scribe.where(old), scribe.where(young)) == (["normal"], ["at:a"])
 
 
@@ -128,7 +130,7 @@ def test_a_spilled_job_given_back_is_at_once_for_anybody(scribe: Scribe, caller:
 def test_a_job_given_back_after_it_has_waited_is_anybodys_too(scribe: Scribe, caller: Caller, at_a: Worker) -> None:
     """Each return makes a new entry, so that it would never be seen to have waited."""
     job, at_b = caller.one(key="k"), scribe.worker("wb", "b")
-    at_a.give_back(at_a.take_one())
+    dataclasses.replace(at_a, queue=patient(scribe).queue.at("a")).give_back(at_a.take_one())
     assert scribe.where(job) == ["at:a"]
     have_waited(scribe)
     at_a.give_back(at_a.take_one())

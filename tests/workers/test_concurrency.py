@@ -60,6 +60,13 @@ class Plain:
         self._met.leave()
         return value
 
+    def meet(self, number: int) -> int:
+        """Until so many have been here at once, of all engines of this class."""
+        self.met.enter(number)
+        assert wait_until(lambda: self.met.most >= number)
+        self.met.leave()
+        return number
+
     def boom(self, error: str) -> None:
         raise {"value": ValueError, "exit": SystemExit}[error](error)
 
@@ -81,6 +88,16 @@ class Async:
         await asyncio.sleep(seconds)
         self._met.leave()
         return value
+
+    async def meet(self, number: int) -> int:
+        async def are_here() -> None:
+            while self.met.most < number:
+                await asyncio.sleep(0.005)
+
+        self.met.enter(number)
+        await asyncio.wait_for(are_here(), 10)
+        self.met.leave()
+        return number
 
     async def boom(self, error: str) -> None:
         raise {"value": ValueError, "exit": SystemExit}[error](error)
@@ -124,14 +141,15 @@ def test_n_jobs_run_at_once_and_no_more(queue: Queue, address: Address, engine: 
         running(queue, address, engine, concurrency=concurrency) as worker,
         calling(queue, address, engine) as client,
     ):
-        futures = [client.submit(engine.rest, n, 0.05) for n in range(40)]
+        futures = [client.submit(engine.meet, 8) for _ in range(8)]
+        futures += [client.submit(engine.rest, n, 0.05) for n in range(32)]
         assert wait_until(lambda: worker.runner.report.running == 8)
         assert worker.runner.report.shown()["job"] in {future.job_id for future in futures}
-        assert [future.result(10) for future in futures] == list(range(40))
+        assert [future.result(10) for future in futures] == [*[8] * 8, *range(32)]
         assert engine.met.most == 8
         report = worker.runner.report
         assert wait_until(lambda: (report.done, report.running, report.state) == (40, 0, "idle"))
-        assert report.busy_s >= 40 * 0.05
+        assert report.busy_s >= 32 * 0.05
 
 
 @KINDS
@@ -150,17 +168,15 @@ def test_two_workers_share_the_jobs(queue: Queue, address: Address, engine: Any,
         running(queue, address, engine, name="two", concurrency=concurrency),
         calling(queue, address, engine) as client,
     ):
-        futures = [client.submit(engine.rest, n, 0.02) for n in range(64)]
-        assert [future.result(10) for future in futures] == list(range(64))
-        shares = Counter(future.worker for future in futures)
-        assert min(shares["one"], shares["two"]) >= 16
+        futures = [client.submit(engine.meet, 16) for _ in range(16)]
+        assert [future.result(10) for future in futures] == [16] * 16
+        assert Counter(future.worker for future in futures) == {"one": 8, "two": 8}
 
 
 def test_an_async_engine_runs_hundreds_of_jobs_at_once_unless_told_otherwise(queue: Queue, address: Address) -> None:
     with running(queue, address, Async), calling(queue, address, Async) as client:
-        futures = [client.submit(Async.rest, n, 0.5) for n in range(300)]
-        assert [future.result(10) for future in futures] == list(range(300))
-        assert Async.met.most > 200
+        futures = [client.submit(Async.meet, 300) for _ in range(300)]
+        assert [future.result(10) for future in futures] == [300] * 300
 
 
 def test_an_async_engine_is_built_called_and_closed_on_its_loop(queue: Queue, address: Address) -> None:
@@ -487,16 +503,16 @@ def test_an_engine_is_closed_once_when_its_last_job_has_ended(queue: Queue, addr
 def test_the_time_of_a_batch_of_waiting_jobs_falls_with_the_concurrency(
     queue: Queue, address: Address, engine: Any
 ) -> None:
-    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. The best of three turns comes near that."""
+    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. In one turn of ten it comes near that."""
+    near, times = pytest.approx(8, rel=0.15), []  # one at a time would take 2 s
     with running(queue, address, engine, concurrency=8), calling(queue, address, engine) as client:
         client.submit(engine.echo, 0).result(10)
-        took = []
-        for _ in range(3):
+        while len(times) < 10 and near not in times:
             start = time.monotonic()
             for future in [client.submit(engine.rest, n, 0.05) for n in range(40)]:
                 future.result(20)
-            took.append(time.monotonic() - start)
-    assert 2.0 / min(took) == pytest.approx(8, rel=0.15), "one at a time would take 2 s"
+            times.append(2.0 / (time.monotonic() - start))
+    assert near in times
 
 
 def test_kit_is_not_concurrent_unless_asked(queue: Queue, address: Address) -> None:
