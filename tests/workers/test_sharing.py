@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from contextlib import ExitStack
 
@@ -78,14 +79,22 @@ def test_a_worker_with_a_long_job_holds_nothing_else(queue: Queue, address: Addr
 
 
 def test_a_worker_whose_jobs_are_long_takes_one_at_a_time(queue: Queue, address: Address) -> None:
-    first, second = Kit(), Kit()
-    with calling(queue, address) as client, running(queue, address, first, name="first"):
-        for future in [client.submit(Kit.nap, 0.02) for _ in range(10)]:
+    """Each job ends when another worker runs one too: were they in one hand, they would not end."""
+    two = threading.Barrier(2)
+
+    class Pair(Kit):
+        def meet(self) -> None:
+            two.wait(10)
+            self.nap(0.02)
+
+    with calling(queue, address, Pair) as client, running(queue, address, Pair, name="first"):
+        for future in [client.submit(Pair.nap, 0.02) for _ in range(10)]:
             future.result(10)
-        with running(queue, address, second, name="second"):
-            futures = [client.submit(Kit.nap, 0.02) for _ in range(40)]
-            shares = Counter(future.worker for future in futures if future.result(20))
-    assert min(shares["first"], shares["second"]) >= 14, shares
+        with running(queue, address, Pair, name="second"):
+            futures = [client.submit(Pair.meet) for _ in range(40)]
+            for future in futures:
+                future.result(20)
+            assert Counter(future.worker for future in futures) == {"first": 20, "second": 20}
 
 
 def test_every_worker_has_its_share_and_every_job_is_run_once(queue: Queue, address: Address) -> None:
