@@ -46,6 +46,7 @@ def have_waited(scribe: Scribe, seconds: float = WAIT_S) -> None:
 
 
 def patient(scribe: Scribe, spill_s: float = 3600) -> Scribe:
+    """Where jobs spill so much later."""
     return Scribe(scribe.link, dataclasses.replace(scribe.queue, affinity=Affinity(spill_s=spill_s)))
 
 

@@ -142,14 +142,14 @@ def test_n_jobs_run_at_once_and_no_more(queue: Queue, address: Address, engine: 
         calling(queue, address, engine) as client,
     ):
         futures = [client.submit(engine.meet, 8) for _ in range(8)]
-        futures += [client.submit(engine.rest, n, 0.05) for n in range(32)]
+        futures += [client.submit(engine.rest, n, 0.05) for n in range(40)]
         assert wait_until(lambda: worker.runner.report.running == 8)
         assert worker.runner.report.shown()["job"] in {future.job_id for future in futures}
-        assert [future.result(10) for future in futures] == [*[8] * 8, *range(32)]
+        assert [future.result(10) for future in futures] == [*[8] * 8, *range(40)]
         assert engine.met.most == 8
         report = worker.runner.report
-        assert wait_until(lambda: (report.done, report.running, report.state) == (40, 0, "idle"))
-        assert report.busy_s >= 32 * 0.05
+        assert wait_until(lambda: (report.done, report.running, report.state) == (48, 0, "idle"))
+        assert report.busy_s >= 40 * 0.05
 
 
 @KINDS
@@ -503,16 +503,16 @@ def test_an_engine_is_closed_once_when_its_last_job_has_ended(queue: Queue, addr
 def test_the_time_of_a_batch_of_waiting_jobs_falls_with_the_concurrency(
     queue: Queue, address: Address, engine: Any
 ) -> None:
-    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. In one turn of ten it comes near that."""
-    near, times = pytest.approx(8, rel=0.15), []  # one at a time would take 2 s
+    """40 jobs of 50 ms, eight at once: 5 x 50 ms, were the machine free. The best of three turns comes near that."""
     with running(queue, address, engine, concurrency=8), calling(queue, address, engine) as client:
         client.submit(engine.echo, 0).result(10)
-        while len(times) < 10 and near not in times:
+        took = []
+        for _ in range(3):
             start = time.monotonic()
             for future in [client.submit(engine.rest, n, 0.05) for n in range(40)]:
                 future.result(20)
-            times.append(2.0 / (time.monotonic() - start))
-    assert near in times
+            took.append(time.monotonic() - start)
+    assert 2.0 / min(took) == pytest.approx(8, rel=0.15), "one at a time would take 2 s"
 
 
 def test_kit_is_not_concurrent_unless_asked(queue: Queue, address: Address) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from pullet_broker.address import Address
 from pullet_broker.keys import GROUP
 from pullet_broker.link import Link
+from pullet_broker.moves.cycle import Cycled
+from pullet_broker.scripting import Call
 from pullet_broker.settings import Queue
 from tests.support.leaks import wait_until
 from tests.support.workers import Kit, calling, running
@@ -78,9 +82,16 @@ def test_a_worker_with_a_long_job_holds_nothing_else(queue: Queue, address: Addr
         assert wait_until(lambda: pending() == 1)
 
 
-def test_a_worker_whose_jobs_are_long_takes_one_at_a_time(queue: Queue, address: Address) -> None:
-    """Each job ends when another worker runs one too: were they in one hand, they would not end."""
-    two = threading.Barrier(2)
+def test_a_worker_whose_jobs_are_long_takes_one_at_a_time(
+    queue: Queue, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each job ends when another worker runs one too."""
+    two, took, run_all = threading.Barrier(2), [], Link.run_all
+
+    def spy(link: Link, calls: Sequence[Call[Any]]) -> list[Any]:
+        answers = run_all(link, calls)
+        took.extend(len(one.entries) for one in answers if isinstance(one, Cycled))
+        return answers
 
     class Pair(Kit):
         def meet(self) -> None:
@@ -90,11 +101,13 @@ def test_a_worker_whose_jobs_are_long_takes_one_at_a_time(queue: Queue, address:
     with calling(queue, address, Pair) as client, running(queue, address, Pair, name="first"):
         for future in [client.submit(Pair.nap, 0.02) for _ in range(10)]:
             future.result(10)
+        monkeypatch.setattr(Link, "run_all", spy)
         with running(queue, address, Pair, name="second"):
             futures = [client.submit(Pair.meet) for _ in range(40)]
             for future in futures:
                 future.result(20)
             assert Counter(future.worker for future in futures) == {"first": 20, "second": 20}
+    assert max(took) == 1
 
 
 def test_every_worker_has_its_share_and_every_job_is_run_once(queue: Queue, address: Address) -> None:
